@@ -1,0 +1,242 @@
+package podshare
+
+import (
+	"slices"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// adoption is the state of another replica, or of a stored snapshot, as far as this one lacks it.
+type adoption[T any] struct {
+	updates  []update[T]
+	vector   map[origin]*seqSet // the dots it covers
+	marks    map[origin]uint64
+	floor    int64
+	full     bool                 // held lists all that it holds
+	held     map[origin]*heldDots // by origin of the dots
+	withheld map[origin]*seqSet   // dots that it did not send, too large for us
+}
+
+// heldDots are the dots of one origin that a replica holds.
+type heldDots struct {
+	live, dead seqSet
+}
+
+func (s *adoption[T]) addVector(os *origins, v *wire.VectorEntry) {
+	if s.vector == nil {
+		s.vector, s.marks = map[origin]*seqSet{}, map[origin]uint64{}
+	}
+	o := os.intern(v.ID, "")
+	s.vector[o] = &seqSet{head: v.Head, spans: v.Spans}
+	s.marks[o] = max(s.marks[o], v.Mark)
+}
+
+func (s *adoption[T]) addHeld(os *origins, h *wire.HeldEntry) {
+	if s.held == nil {
+		s.held = map[origin]*heldDots{}
+	}
+	o := os.intern(h.ID, "")
+	d := s.held[o]
+	if d == nil {
+		d = &heldDots{}
+		s.held[o] = d
+	}
+	for _, run := range h.Live {
+		d.live.add(run.First, run.Last)
+	}
+	for _, run := range h.Dead {
+		d.dead.add(run.First, run.Last)
+	}
+}
+
+func (s *adoption[T]) withhold(os *origins, h *wire.HeldEntry) {
+	if s.withheld == nil {
+		s.withheld = map[origin]*seqSet{}
+	}
+	for _, run := range h.Live {
+		hole(s.withheld, os.intern(h.ID, ""), run)
+	}
+}
+
+// hole adds a run to the set of an origin.
+func hole(sets map[origin]*seqSet, o origin, run span) {
+	if sets[o] == nil {
+		sets[o] = &seqSet{}
+	}
+	sets[o].add(run.First, run.Last)
+}
+
+// covers reports whether the other replica has seen d.
+func (s *adoption[T]) covers(d dot) bool {
+	v := s.vector[d.origin]
+	return v != nil && v.covers(d.seq)
+}
+
+// adopt merges the other state into this one, in one step for readers: its writes, the absences that it
+// testifies to, and its vector. A write that is refused here, with all of its batch, stays uncovered: a
+// covered dot that is not held is dead, and would be for everybody.
+func (r *replica[T]) adopt(at instant, s *adoption[T]) {
+	holes := s.withheld
+	if holes == nil {
+		holes = map[origin]*seqSet{}
+	}
+	for i := range s.updates {
+		u := &s.updates[i]
+		if u.err == nil {
+			continue
+		}
+		r.report(&KeyError{Key: string(u.key), Err: u.err})
+		run := span{First: u.seq, Last: u.seq}
+		if u.batch.n > 1 && r.on(ruleRefuseBatch) {
+			run = span{First: u.batch.first, Last: u.batch.first + u.batch.n - 1}
+		}
+		hole(holes, u.origin, run)
+	}
+	r.atomically(func() {
+		for i := range s.updates {
+			u := &s.updates[i]
+			if h := holes[u.origin]; h != nil && h.covers(u.seq) {
+				continue
+			}
+			r.take(at, u, s.vector)
+			if u.err != nil { // a Merger that fails finds out only now
+				r.report(&KeyError{Key: string(u.key), Err: u.err})
+				hole(holes, u.origin, span{First: u.seq, Last: u.seq})
+			}
+		}
+		if s.full && r.on(ruleAbsence) {
+			r.applyAbsence(at, s)
+		}
+	})
+	for o, run := range holes {
+		r.refuse(at, o, run)
+	}
+	if !r.on(ruleHoles) {
+		clear(r.refused)
+	}
+	for o, seen := range s.vector {
+		st := r.origins.at(o)
+		var except *seqSet
+		if f := r.refused[o]; f != nil {
+			except = &f.dots
+		}
+		st.seen.join(seen, except)
+		st.mark = max(st.mark, s.marks[o])
+		r.origins.touched(o, st)
+	}
+	r.floor = max(r.floor, s.floor)
+}
+
+// take applies one adopted update. Dots that vector covers are left to be covered with it: a large answer
+// would otherwise cover them one by one in no order.
+func (r *replica[T]) take(at instant, u *update[T], vector map[origin]*seqSet) {
+	if r.origins.covers(u.dot()) {
+		if u.flags&(flagExpired|flagLapsed) != 0 {
+			r.takeDead(at, u.key, u.dot(), u.flags)
+		}
+		return
+	}
+	cur := r.lookup(u.key)
+	next, err := r.successor(at, cur, u)
+	if err != nil {
+		u.err = err
+		return
+	}
+	if v := vector[u.origin]; vector != nil && (v == nil || !v.covers(u.seq)) {
+		r.origins.cover(u.origin, u.seq, u.seq)
+	}
+	r.clock.observe(at, u.stamp)
+	if next == nil {
+		return
+	}
+	r.put(cur, next)
+	r.count.repaired++
+}
+
+// takeDead learns that a write held live here is dead elsewhere. Our own owned keys are the exception: we
+// live, so they are written again.
+func (r *replica[T]) takeDead(at instant, key []byte, d dot, state flags) {
+	e := r.lookup(key)
+	p, held := r.holds(e, d)
+	if !held || p.dead() {
+		return
+	}
+	if d.origin == self && p.owner != nil {
+		r.rewrite(at, e, &p)
+		return
+	}
+	r.latch(e, d, state&(flagExpired|flagLapsed))
+}
+
+// rewrite gives an owned key of ours that lapsed somewhere a new dot.
+func (r *replica[T]) rewrite(at instant, e *entry[T], p *partView[T]) {
+	if !r.on(ruleRewriteLapsed) || !r.mayRewrite(at, e.Key) {
+		return
+	}
+	encoded, err := r.encodedPart(p)
+	if err == nil {
+		l := localWrite[T]{key: e.Key, encoded: encoded, flags: flagOwned, deadline: p.deadline}
+		if l.value, err = r.cfg.codec.decode(encoded); err == nil {
+			err = r.write(at, &l)
+		}
+	}
+	if err != nil {
+		r.report(&KeyError{Key: e.Key, Err: err})
+	}
+}
+
+// encodedPart returns the value of a live write as the codec writes it.
+func (r *replica[T]) encodedPart(p *partView[T]) ([]byte, error) {
+	if p.encoded != nil || p.value == nil {
+		return p.encoded, nil
+	}
+	return r.cfg.codec.encode(*p.value)
+}
+
+// applyAbsence is the rule for writes whose delete nobody can send any more: what is live here, is not
+// held there, and is covered there, is dead. What is not covered there is news to the other and stays.
+func (r *replica[T]) applyAbsence(at instant, s *adoption[T]) {
+	type fate struct {
+		key   string
+		dot   dot
+		state flags
+	}
+	var fates []fate
+	arrived := map[dot]bool{}
+	for i := range s.updates {
+		arrived[s.updates[i].dot()] = true
+	}
+	check := func(e *entry[T]) {
+		for p := range r.parts(e) {
+			d := p.dot()
+			if p.dead() || arrived[d] || !s.covers(d) {
+				continue
+			}
+			held := s.held[d.origin]
+			switch {
+			case held != nil && held.live.covers(d.seq):
+			case held != nil && held.dead.covers(d.seq):
+				state := flagExpired
+				if p.owner != nil {
+					state = flagLapsed
+				}
+				fates = append(fates, fate{e.Key, d, state})
+			default:
+				fates = append(fates, fate{e.Key, d, flagDeleted})
+			}
+		}
+	}
+	v := r.index.View()
+	for e := v.Next(); e != nil; e = v.Next() {
+		check(r.lookup([]byte(e.Key)))
+	}
+	v.Close()
+	slices.SortFunc(fates, func(a, b fate) int { return compareKeys(a.key, b.key) })
+	for _, f := range fates {
+		if f.state == flagDeleted {
+			r.vanish(r.lookup([]byte(f.key)), f.dot)
+			continue
+		}
+		r.takeDead(at, []byte(f.key), f.dot, f.state)
+	}
+}

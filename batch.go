@@ -1,0 +1,79 @@
+package podshare
+
+import "github.com/podshare/podshare/internal/wire"
+
+// writeBatch applies local writes of different keys in one step. An error means that nothing changed.
+func (r *replica[T]) writeBatch(at instant, writes []localWrite[T]) error {
+	if len(writes) == 1 {
+		return r.write(at, &writes[0])
+	}
+	if err := r.checkStamps(at, writes); err != nil {
+		return err
+	}
+	dots := batchRange{first: r.origins.at(self).seen.head + 1, n: uint64(len(writes))}
+	var err error
+	if r.cfg.merge != nil {
+		if err = r.tryJoins(at, writes); err != nil {
+			return err
+		}
+	}
+	r.atomically(func() {
+		for i := range writes {
+			writes[i].batch = dots
+			if err == nil {
+				err = r.write(at, &writes[i])
+			}
+		}
+	})
+	return err
+}
+
+// checkStamps reports whether every write of a batch can be stamped, so that it does not fail half-way.
+func (r *replica[T]) checkStamps(at instant, writes []localWrite[T]) error {
+	newest := max(r.clock.now(at), r.clock.last)
+	for i := range writes {
+		newest = max(newest, r.predecessor(r.lookup(unsafeBytes(writes[i].key)), writes[i].flags))
+	}
+	if newest+int64(len(writes)) > wire.MaxStamp {
+		return &StampError{}
+	}
+	return nil
+}
+
+// tryJoins calls the Merger for every write of a batch and drops the results: one that fails does so before
+// anything is applied.
+func (r *replica[T]) tryJoins(at instant, writes []localWrite[T]) error {
+	for i := range writes {
+		l := &writes[i]
+		u := update[T]{
+			write:   write{origin: self, seq: r.origins.at(self).seen.head + 1, stamp: wire.MaxStamp, flags: l.flags},
+			key:     unsafeBytes(l.key),
+			value:   l.value,
+			encoded: l.encoded,
+		}
+		if _, err := r.joinLocal(at, r.lookup(u.key), &u); err != nil {
+			return &KeyError{Key: l.key, Err: err}
+		}
+	}
+	return nil
+}
+
+// seed applies writes that are ordered below all others, without events and without sending them. Keys
+// that hold anything, a tombstone too, are left alone.
+func (r *replica[T]) seed(at instant, writes []localWrite[T]) error {
+	if err := r.checkStamps(at, writes); err != nil {
+		return err
+	}
+	tell := r.out.changed
+	r.out.changed = func(change[T]) {}
+	defer func() { r.out.changed = tell }()
+	r.atomically(func() {
+		for i := range writes {
+			if r.lookup(unsafeBytes(writes[i].key)) == nil {
+				_ = r.write(at, &writes[i]) // cannot fail: stamps are checked, and there is nothing to merge
+			}
+		}
+	})
+	r.hurryBeat(at, 0)
+	return nil
+}

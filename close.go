@@ -1,0 +1,61 @@
+package podshare
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// closeTimeout is how long Close waits for the transport.
+const closeTimeout = 10 * time.Second
+
+// Close is CloseWithContext with a time-out of 10 seconds.
+func (s *Store[T]) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return s.CloseWithContext(ctx)
+}
+
+// CloseWithContext sends what is pending, says goodbye to the other pods, adds what is missing to the stored
+// snapshot, closes the watchers and ends every goroutine of the store. From then on whatever returns an
+// error returns [ErrClosed], and reads serve the last state. ctx bounds the waiting for the transport: when
+// it ends, what could not be sent or stored is left to the other pods, and its error is returned.
+//
+// Later and concurrent calls wait for the first and return what it returned. From inside a callback of the
+// store Close returns when all but that callback has ended.
+func (s *Store[T]) CloseWithContext(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		<-s.finished
+		return s.closeErr
+	}
+	s.closing = true
+	at := s.now()
+	s.core.sendGoodbye(at)
+	s.settleLocked()
+	close(s.closed)
+	s.mu.Unlock()
+
+	select {
+	case <-s.published:
+	case <-ctx.Done():
+		s.abort() // a publish that is stuck ends with its context
+	}
+	err := errors.Join(ctx.Err(), s.finalSnapshot(ctx))
+	s.abort()
+	s.stop() // ends the subscriptions, and with them the run loop
+	s.workers.Wait()
+	if c := s.publishCtx.cancel; c != nil {
+		c()
+	}
+
+	s.mu.Lock()
+	s.hub.closeAll()
+	s.core.closeAnswers()
+	s.mu.Unlock()
+	s.closeErr = err
+	close(s.finished)
+	s.callbacks.wait()
+	return err
+}

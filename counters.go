@@ -1,0 +1,11 @@
+package podshare
+
+// counters are what a replica counts of its own doing.
+type counters struct {
+	local, applied, rejected, duplicates uint64
+	collected, forced, vanished, refused uint64
+	frames, heartbeats                   uint64
+	repairs, repairsFailed, repaired     uint64
+	repairBytes, repairSent, answers     uint64
+	digestMismatches                     uint64
+}

@@ -1,0 +1,207 @@
+package podshare
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+)
+
+// With a Merger a key holds its newest delete and one part per origin: the join of what that origin wrote
+// since it last saw a delete. A Set joins into its own origin's part and sends only that; a delete drops
+// the parts ordered before it, known or not, and none after it. Readers get the parts folded.
+//
+// That is again a join semilattice: the state is, per origin, the maximum of its parts by sequence number,
+// and the maximum delete; the fold is a function of the state. The Merger itself may be as odd as it
+// likes, replicas converge all the same, for they fold equal parts in equal order. If it is a join, the
+// result is the join of all writes that no delete removed.
+type join[T any] struct {
+	deleted write     // the newest delete; seq 0: none
+	parts   []part[T] // by node and boot, the order of folding; each ordered after deleted
+}
+
+// part is what one origin contributes to a key. Its value is kept encoded only, so that a Merger that
+// changes its arguments hurts nobody.
+type part[T any] struct {
+	write
+	deadline int64
+	owner    *owner
+	batch    batchRange
+	encoded  []byte
+}
+
+// joinOf is what a key is folded from; nothing for a key that is not held.
+func joinOf[T any](e *entry[T]) *join[T] {
+	if e == nil || e.Val.ext == nil || e.Val.ext.join == nil {
+		return &join[T]{}
+	}
+	return e.Val.ext.join
+}
+
+// joinUpdate returns the state of a key with an update joined in, nil if it changes nothing.
+func (r *replica[T]) joinUpdate(at instant, cur *entry[T], u *update[T]) (*entry[T], error) {
+	old := joinOf(cur)
+	next := &join[T]{deleted: old.deleted}
+	os := &r.origins
+	if u.flags&flagDeleted != 0 {
+		if old.deleted.seq != 0 && !os.older(&old.deleted, &u.write) {
+			return nil, nil //nolint:nilnil // nothing to do, and nothing wrong
+		}
+		next.deleted = u.write
+		for i := range old.parts {
+			if os.older(&u.write, &old.parts[i].write) {
+				next.parts = append(next.parts, old.parts[i])
+			}
+		}
+		return r.fold(cur, u, next)
+	}
+	if old.deleted.seq != 0 && os.older(&u.write, &old.deleted) && r.on(ruleDeleteDropsOlder) {
+		return r.takeOver(cur, u, old)
+	}
+	for i := range old.parts {
+		p := &old.parts[i]
+		switch {
+		case p.origin == u.origin && p.seq >= u.seq:
+			return nil, nil //nolint:nilnil // a later write of the origin holds this one already
+		case p.origin == u.origin, slices.Contains(u.replaced, p.dot()):
+		default:
+			next.parts = append(next.parts, *p)
+		}
+	}
+	p := part[T]{write: u.write, deadline: u.deadline, batch: u.batch, encoded: bytes.Clone(u.encoded)}
+	if p.deadline != 0 && !p.dead() && p.deadline <= r.clock.now(at) {
+		p.flags |= flagExpired
+	}
+	if p.dead() {
+		p.encoded = nil
+	} else if p.flags&flagOwned != 0 {
+		p.owner = r.ownerOf(at, p.origin)
+	}
+	next.insert(os, &p)
+	return r.fold(cur, u, next)
+}
+
+// takeOver applies only the removals of an update that a delete has overtaken: the parts that it names as
+// replaced are in it, and it is deleted.
+func (r *replica[T]) takeOver(cur *entry[T], u *update[T], old *join[T]) (*entry[T], error) {
+	next := &join[T]{deleted: old.deleted}
+	for i := range old.parts {
+		if !slices.Contains(u.replaced, old.parts[i].dot()) {
+			next.parts = append(next.parts, old.parts[i])
+		}
+	}
+	if len(next.parts) == len(old.parts) {
+		return nil, nil //nolint:nilnil // nothing to do, and nothing wrong
+	}
+	return r.fold(cur, u, next)
+}
+
+// joinLocal joins a local write into this origin's own part. On return u is what to send: the joined value,
+// and the dots that it takes the place of.
+func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T]) (*entry[T], error) {
+	old := joinOf(cur)
+	u.replaced = r.scratch.replaced[:0]
+	if u.flags&flagDeleted != 0 {
+		if old.deleted.seq != 0 {
+			u.replaced = append(u.replaced, old.deleted.dot())
+		}
+		for i := range old.parts {
+			u.replaced = append(u.replaced, old.parts[i].dot())
+		}
+		r.scratch.replaced = u.replaced
+		return r.joinUpdate(at, cur, u)
+	}
+	value, joined := u.value, false
+	for i := range old.parts {
+		p := &old.parts[i]
+		if p.origin != self && !r.abandoned(at, p) {
+			continue
+		}
+		u.replaced = append(u.replaced, p.dot())
+		if p.dead() || p.deadline != 0 && p.deadline <= r.clock.now(at) {
+			continue
+		}
+		before, err := r.cfg.codec.decode(p.encoded)
+		if err != nil {
+			return nil, err
+		}
+		if value, err = r.cfg.merge(before, value); err != nil {
+			return nil, err
+		}
+		joined = true
+		if p.deadline == 0 || u.deadline != 0 && p.deadline > u.deadline {
+			u.deadline = p.deadline // the later deadline wins, none is the latest
+		}
+	}
+	r.scratch.replaced = u.replaced
+	if joined {
+		var err error
+		if u.encoded, err = r.cfg.codec.encode(value); err != nil {
+			return nil, err
+		}
+		if err := r.cfg.limits.checkValue(u.encoded); err != nil {
+			return nil, err
+		}
+	}
+	return r.joinUpdate(at, cur, u)
+}
+
+// abandoned reports whether a part is this pod's to take over: its origin has been silent for longer than
+// tombstones are kept, and it lasts by itself. Otherwise a key would gather a part per deploy.
+func (r *replica[T]) abandoned(at instant, p *part[T]) bool {
+	return p.flags&(flagsDead|flagOwned) == 0 && p.deadline == 0 &&
+		r.clock.now(at)-p.stamp > int64(r.cfg.tombstoneTTL) &&
+		r.silentFor(at, p.origin) > int64(r.cfg.tombstoneTTL)
+}
+
+// insert adds p in folding order.
+func (j *join[T]) insert(os *origins, p *part[T]) {
+	i, _ := slices.BinarySearchFunc(j.parts, p, func(a part[T], b *part[T]) int {
+		oa, ob := os.at(a.origin), os.at(b.origin)
+		return cmp.Or(cmp.Compare(oa.node, ob.node), cmp.Compare(oa.id.Boot, ob.id.Boot))
+	})
+	j.parts = slices.Insert(j.parts, i, *p)
+}
+
+// fold makes the entry of a joined state. Its write is the newest of all, so that versions never fall; it is
+// dead when no live part remains. A nil entry stands for a state of which nothing is left.
+func (r *replica[T]) fold(cur *entry[T], u *update[T], j *join[T]) (*entry[T], error) {
+	e := &entry[T]{}
+	if cur != nil {
+		e.Key = cur.Key
+	} else {
+		e.Key = string(u.key)
+	}
+	x := &ext[T]{join: j}
+	if r.group != nil {
+		x.commit = r.group.commit
+	}
+	e.Val.ext = x
+	e.Val.write = j.deleted
+	live := 0
+	for i := range j.parts {
+		p := &j.parts[i]
+		if e.Val.seq == 0 || r.origins.older(&e.Val.write, &p.write) {
+			e.Val.write = p.write
+		}
+		if p.dead() || p.owner != nil && !p.owner.heard.Load() {
+			continue
+		}
+		value, err := r.cfg.codec.decode(p.encoded)
+		if err != nil {
+			return nil, err
+		}
+		if live++; live > 1 {
+			if value, err = r.cfg.merge(e.Val.value, value); err != nil {
+				return nil, err
+			}
+		}
+		e.Val.value = value
+	}
+	e.Val.flags &^= flagOwned
+	if live > 0 {
+		e.Val.flags &^= flagsDead
+	} else if !e.Val.dead() {
+		e.Val.flags |= flagExpired // only parts of owners that were not heard yet
+	}
+	return e, nil
+}

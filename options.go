@@ -1,0 +1,203 @@
+package podshare
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Option sets up a Store. Options are applied in order; of two that set the same, the later one counts.
+type Option[T any] interface {
+	apply(c *config[T]) error
+}
+
+type optionFunc[T any] func(c *config[T]) error
+
+func (f optionFunc[T]) apply(c *config[T]) error { return f(c) }
+
+// config is what the options of a store come to.
+type config[T any] struct {
+	codec            Codec
+	errorHandler     func(error)
+	gcInterval       time.Duration
+	logger           *slog.Logger
+	maxClockSkew     time.Duration
+	merger           func(existing, incoming T) T
+	nodeID           string
+	snapshotInterval time.Duration
+	tombstoneTTL     time.Duration
+	watchBuffer      int
+	limits           Limits
+}
+
+func newConfig[T any](opts []Option[T]) (*config[T], error) {
+	c := &config[T]{
+		codec:            JSONCodec{},
+		gcInterval:       defaultGCInterval,
+		maxClockSkew:     defaultMaxClockSkew,
+		snapshotInterval: defaultSnapshotInterval,
+		tombstoneTTL:     defaultTombstoneTTL,
+		watchBuffer:      defaultWatchBuffer,
+		limits:           Limits{}.withDefaults(),
+	}
+	for _, o := range opts {
+		if o == nil {
+			return nil, errors.New("podshare: option is nil")
+		}
+		if err := o.apply(c); err != nil {
+			return nil, err
+		}
+	}
+	if c.nodeID == "" {
+		c.nodeID = uuid.NewString()
+	}
+	return c, nil
+}
+
+// newBoot returns the number of a run: its start time, with random low bits in place of the fraction that
+// clocks of one machine may share. So it is unique whatever the clock did.
+func newBoot(now time.Time) uint64 {
+	return uint64(now.UnixNano())&^0xffffffff | uint64(rand.Uint32()) //nolint:gosec // not a secret
+}
+
+// durationOption checks and sets a duration of which zero means the default.
+func durationOption[T any](name string, d, preset time.Duration, set func(*config[T], time.Duration)) Option[T] {
+	return optionFunc[T](func(c *config[T]) error {
+		if d < 0 {
+			return fmt.Errorf("podshare: %s %v is negative", name, d)
+		}
+		set(c, cmp.Or(d, preset))
+		return nil
+	})
+}
+
+// WithCodec sets how values become bytes. All stores of a topic must use the same; one with another is
+// reported as [ErrCodecMismatch]. The default is [JSONCodec].
+func WithCodec[T any](codec Codec) Option[T] {
+	return optionFunc[T](func(c *config[T]) error {
+		if codec == nil {
+			return errors.New("podshare: codec is nil")
+		}
+		c.codec = codec
+		return nil
+	})
+}
+
+// WithErrorHandler sets who hears of errors that no caller waits for: bad frames, refused values, failing
+// snapshots, watchers that lag, clocks that are off. fn is called from one goroutine of the store, one error
+// after the other; it may call the Store. It falls behind without harm: errors beyond 256 that wait for it
+// are dropped. The default counts errors and discards them.
+func WithErrorHandler[T any](fn func(error)) Option[T] {
+	return optionFunc[T](func(c *config[T]) error {
+		if fn == nil {
+			return errors.New("podshare: error handler is nil")
+		}
+		c.errorHandler = fn
+		return nil
+	})
+}
+
+// WithGCInterval sets how often tombstones older than the tombstone TTL are collected. The default is 5
+// minutes; zero means only on writes.
+func WithGCInterval[T any](d time.Duration) Option[T] {
+	return durationOption("GC interval", d, 0, func(c *config[T], d time.Duration) { c.gcInterval = d })
+}
+
+// WithLogger sets where the store logs: errors as warnings. The default, nil, logs nothing.
+func WithLogger[T any](l *slog.Logger) Option[T] {
+	return optionFunc[T](func(c *config[T]) error {
+		c.logger = l
+		return nil
+	})
+}
+
+// WithMaxClockSkew sets how far clocks may differ. A write stamped further ahead than this is reported,
+// and applied all the same; it does not move this pod's own clock. If this pod's clock is off from the
+// median of the live pods' by more, that is reported and the median used instead. The default is 1 minute;
+// zero means no report of writes, and the default for everything else.
+func WithMaxClockSkew[T any](d time.Duration) Option[T] {
+	return durationOption("clock skew", d, 0, func(c *config[T], d time.Duration) { c.maxClockSkew = d })
+}
+
+// WithMerger has concurrent writes of a key joined instead of the newest winning. Set joins its value into
+// what this store wrote before; readers get what all stores wrote, folded by fn in an order that is the
+// same everywhere. For the result to be the join of all writes fn should be commutative, associative and
+// idempotent, as the union of sets or the maximum are; replicas converge in any case. A Delete removes the
+// writes ordered before it, and none after.
+//
+// fn gets values of its own, and may change and return them. It is called with the store's lock held: it
+// must be quick and must not call the Store. If it panics the update at hand is refused and reported.
+//
+// All stores of a topic must agree on having a Merger.
+func WithMerger[T any](fn func(existing, incoming T) T) Option[T] {
+	return optionFunc[T](func(c *config[T]) error {
+		if fn == nil {
+			return errors.New("podshare: merger is nil")
+		}
+		c.merger = fn
+		return nil
+	})
+}
+
+// WithNodeID names this pod in events and versions, and to its peers. It should be unique among the live
+// pods of a topic; a second use is reported as [ErrNodeIDTaken] and otherwise harmless. A pod that restarts
+// may take its name again. The default is a random UUID.
+func WithNodeID[T any](id string) Option[T] {
+	return optionFunc[T](func(c *config[T]) error {
+		switch {
+		case id == "":
+			return errors.New("podshare: node ID is empty")
+		case len(id) > maxNodeID:
+			return fmt.Errorf("podshare: node ID of %d bytes, limit %d", len(id), maxNodeID)
+		}
+		c.nodeID = id
+		return nil
+	})
+}
+
+const maxNodeID = 255
+
+// WithSnapshotInterval sets how long writes gather before they are added to the stored snapshot, from which
+// pods start. The default is 200 ms, which zero means too. A write that is not in the snapshot yet is not
+// lost with it: any live pod has it.
+func WithSnapshotInterval[T any](d time.Duration) Option[T] {
+	return durationOption("snapshot interval", d, defaultSnapshotInterval,
+		func(c *config[T], d time.Duration) { c.snapshotInterval = d })
+}
+
+// WithTombstoneTTL sets how long a deleted key is remembered. Within that time a late write from before
+// the delete is recognised by itself; after it, recognising one costs a full comparison with the pod that
+// missed the delete, which then happens without being asked for. The default, 24 hours, outlives a long
+// outage; a tombstone takes about 150 bytes. Zero means the default.
+func WithTombstoneTTL[T any](d time.Duration) Option[T] {
+	return durationOption("tombstone TTL", d, defaultTombstoneTTL,
+		func(c *config[T], d time.Duration) { c.tombstoneTTL = d })
+}
+
+// WithWatchBuffer sets how many events a watcher may be behind before its channel is closed with
+// [ErrWatcherLagged]. The default is 256, which zero means too.
+func WithWatchBuffer[T any](n int) Option[T] {
+	return optionFunc[T](func(c *config[T]) error {
+		if n < 0 {
+			return fmt.Errorf("podshare: watch buffer %d is negative", n)
+		}
+		c.watchBuffer = cmp.Or(n, defaultWatchBuffer)
+		return nil
+	})
+}
+
+// WithLimits bounds what the store takes in; see [Limits]. Zero fields keep their defaults.
+func WithLimits[T any](l Limits) Option[T] {
+	return optionFunc[T](func(c *config[T]) error {
+		if err := l.validate(); err != nil {
+			return err
+		}
+		c.limits = l.withDefaults()
+		return nil
+	})
+}

@@ -1,0 +1,108 @@
+package podshare
+
+import (
+	"fmt"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// origin names one run of one store inside a replica: an index into its origins. An entry carries this
+// small number instead of a node name.
+type origin uint32
+
+// self is the origin of the replica's own writes.
+const self origin = 0
+
+// dot names one write: the seq-th of its origin, counted from 1 without holes.
+type dot struct {
+	origin origin
+	seq    uint64
+}
+
+// originState is what a replica knows of one origin.
+//
+// Invariant: mark ≤ seen.max().
+type originState struct {
+	id   wire.ID
+	node string // "" while only its number is known, from another pod's vector
+
+	seen seqSet // the dots that are covered: live here, or dead
+	mark uint64 // the highest dot of it whose tombstone was collected, here or at a pod joined with
+
+	sum   uint64 // hash of seen as counted in origins.vectorSum
+	dirty bool   // seen changed since sum was counted
+
+	peer  *peer  // liveness, once a frame came from it; nil for an origin known by hearsay only
+	owner *owner // its owned keys; nil when it has none
+}
+
+// origins is the version vector of a replica, with what it knows of each origin.
+type origins struct {
+	list      []*originState
+	byID      map[wire.ID]origin
+	changed   []origin // those with dirty set
+	vectorSum uint64   // Σ hash(seen), order-independent; see vectorHash
+}
+
+func newOrigins(node string, boot uint64) origins {
+	os := origins{byID: map[wire.ID]origin{}}
+	os.intern(wire.ID{Boot: boot, Node: wire.HashNode([]byte(node))}, node)
+	return os
+}
+
+// intern returns the number of an origin, a new one if it was unknown.
+func (os *origins) intern(id wire.ID, node string) origin {
+	o, ok := os.byID[id]
+	if !ok {
+		o = origin(len(os.list))
+		os.list = append(os.list, &originState{id: id, node: node})
+		os.byID[id] = o
+	} else if os.list[o].node == "" {
+		os.list[o].node = node
+	}
+	return o
+}
+
+func (os *origins) at(o origin) *originState { return os.list[o] }
+
+func (os *origins) covers(d dot) bool { return os.list[d.origin].seen.covers(d.seq) }
+
+// cover marks the dots first to last of o as seen.
+func (os *origins) cover(o origin, first, last uint64) {
+	st := os.list[o]
+	st.seen.add(first, last)
+	os.touched(o, st)
+}
+
+// touched notes that the seen set of an origin changed.
+func (os *origins) touched(o origin, st *originState) {
+	if !st.dirty {
+		st.dirty = true
+		os.changed = append(os.changed, o)
+	}
+}
+
+// vectorHash is a fingerprint of the whole vector. Two replicas that have seen the same writes have the
+// same one. It costs as much as origins changed since the last call.
+func (os *origins) vectorHash() uint64 {
+	for _, o := range os.changed {
+		st := os.list[o]
+		sum := st.seen.hash(st.id.Boot ^ mix(st.id.Node, 1))
+		os.vectorSum += sum - st.sum
+		st.sum, st.dirty = sum, false
+	}
+	os.changed = os.changed[:0]
+	return os.vectorSum
+}
+
+// hashOf is the part of vectorHash that one origin contributes.
+func (os *origins) hashOf(o origin) uint64 {
+	os.vectorHash()
+	return os.list[o].sum
+}
+
+// name describes an origin in errors.
+func (os *origins) name(o origin) string {
+	st := os.list[o]
+	return fmt.Sprintf("%s (boot %x)", st.node, st.id.Boot)
+}

@@ -1,0 +1,245 @@
+package podshare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// Publishing is group commit. A writer that finds nobody publishing sends its write itself, at once. While
+// a publish is under way other writers add to the next frame, which goes out as one message when the first
+// returns. Every caller gets the result of the frame that carried its write.
+
+const (
+	// publishTimeout bounds one call of the transport, give or take a quarter.
+	publishTimeout = 5 * time.Second
+	// frameTarget is the size from which a frame is not added to any more.
+	frameTarget = 256 << 10
+)
+
+// outbox is what waits to be published. Store.mu guards it; the replica's sent is its last frame.
+type outbox struct {
+	busy    bool // somebody is publishing; at most one does
+	ticket  *ticket
+	frames  []*dataFrame // full ones, before what is in replica.sent
+	bytes   int          // in frames
+	control []outFrame   // from the replica: heartbeats, repair; after the data they may speak of
+	spare   wire.Records // its buffer is used again
+	lost    uint64
+}
+
+// ticket is what the writers of one frame wait for. It is done when the frame was published or given up.
+type ticket struct {
+	done chan struct{}
+	err  error // valid after done
+}
+
+// dataFrame is local writes on their way out.
+type dataFrame struct {
+	header  wire.Header
+	records wire.Records
+	ticket  *ticket // nil if nobody waits
+}
+
+var errPublishQueueFull = errors.New("too many writes wait to be sent")
+
+// reserveLocked makes room for a write of about n bytes in the frame being filled.
+func (s *Store[T]) reserveLocked(n int) {
+	if have := s.core.sent.Len(); have > 0 && (have >= frameTarget || have+n+frameOverhead > s.cfg.limits.FrameBytes) {
+		s.sealLocked()
+	}
+}
+
+// sealLocked closes the frame being filled.
+func (s *Store[T]) sealLocked() {
+	f := s.takeSentLocked()
+	s.out.frames = append(s.out.frames, f)
+	s.out.bytes += f.records.Len()
+	for s.out.bytes > s.cfg.limits.Pending && len(s.out.frames) > 0 {
+		old := s.out.frames[0]
+		s.out.frames = s.out.frames[1:]
+		s.out.bytes -= old.records.Len()
+		s.out.lost++
+		old.finish(errPublishQueueFull)
+	}
+}
+
+// takeSentLocked takes the writes that wait, with the head up to which they reach.
+func (s *Store[T]) takeSentLocked() *dataFrame {
+	f := &dataFrame{header: s.core.header(s.now()), records: s.core.sent, ticket: s.out.ticket}
+	s.core.sent, s.out.spare, s.out.ticket = s.out.spare, wire.Records{}, nil
+	s.core.sent.Reset(f.header.Node, f.header.Boot)
+	return f
+}
+
+// sendLocked sends what the caller has just written, or waits until another does. It unlocks mu.
+func (s *Store[T]) sendLocked(ctx context.Context) error {
+	s.settleLocked()
+	if !s.out.busy && ctx.Done() == nil {
+		s.out.busy = true
+		f := s.nextLocked()
+		s.mu.Unlock()
+		err := s.publish(f)
+		s.mu.Lock()
+		s.out.busy = false
+		if f.records.Len() <= frameTarget {
+			s.out.spare = f.records
+		}
+		if s.closing || s.out.waiting() || s.core.sent.Count() > 0 {
+			signal(s.publishing)
+		}
+		s.mu.Unlock()
+		return broadcastError(err)
+	}
+	// A caller that may leave must not be the one that publishes.
+	if s.out.ticket == nil {
+		s.out.ticket = &ticket{done: make(chan struct{})}
+	}
+	t := s.out.ticket
+	if !s.out.busy {
+		signal(s.publishing)
+	}
+	s.mu.Unlock()
+	select {
+	case <-t.done:
+		return broadcastError(t.err)
+	case <-ctx.Done():
+		return broadcastError(ctx.Err())
+	}
+}
+
+func broadcastError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrBroadcast, err)
+}
+
+func (o *outbox) waiting() bool { return len(o.frames) > 0 || len(o.control) > 0 }
+
+// nextLocked takes the next frame of writes, nil if there is none.
+func (s *Store[T]) nextLocked() *dataFrame {
+	if len(s.out.frames) > 0 {
+		f := s.out.frames[0]
+		s.out.frames = s.out.frames[1:]
+		s.out.bytes -= f.records.Len()
+		return f
+	}
+	if s.core.sent.Count() > 0 {
+		return s.takeSentLocked()
+	}
+	return nil
+}
+
+// publish sends a frame and tells those who wait for it.
+func (s *Store[T]) publish(f *dataFrame) error {
+	frame := wire.AppendData(nil, &f.header, &f.records, true)
+	err := s.publishTo(s.channel, frame)
+	f.finish(err)
+	return err
+}
+
+func (f *dataFrame) finish(err error) {
+	if f.ticket != nil {
+		f.ticket.err = err
+		close(f.ticket.done)
+	}
+}
+
+func (s *Store[T]) publishTo(channel string, frame []byte) error {
+	s.counts.publishes.Add(1)
+	s.counts.publishedBytes.Add(uint64(len(frame)))
+	err := s.transport.Publish(s.publishContext(), channel, frame)
+	if err != nil {
+		s.counts.publishErrors.Add(1)
+	}
+	return err
+}
+
+// publishContext is used for the publishes of about a second, since making one costs as much as a publish.
+// Only the one who publishes calls it.
+func (s *Store[T]) publishContext() context.Context {
+	c := &s.publishCtx
+	now := time.Now()
+	if c.ctx == nil || c.ctx.Err() != nil || now.Sub(c.made) > publishTimeout/4 {
+		if c.cancel != nil {
+			c.cancel()
+		}
+		c.made = now
+		c.ctx, c.cancel = context.WithTimeout(s.base, publishTimeout*5/4)
+	}
+	return c.ctx
+}
+
+// publishCtx is the context of the publishes of this moment. It belongs to who set outbox.busy.
+type publishCtx struct {
+	ctx    context.Context //nolint:containedctx // renewed by publishContext
+	cancel context.CancelFunc
+	made   time.Time
+}
+
+// runPublisher sends what callers do not send themselves, until the store is closed and nothing waits.
+func (s *Store[T]) runPublisher() {
+	defer close(s.published)
+	closed := s.closed
+	for {
+		idle := s.publishWaiting()
+		if idle && closed == nil {
+			return
+		}
+		select {
+		case <-s.publishing:
+		case <-closed:
+			closed = nil
+		}
+	}
+}
+
+// publishWaiting sends until nothing waits, or somebody else is at it: who signals when it is done. It
+// reports whether nothing is left.
+func (s *Store[T]) publishWaiting() (idle bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.out.busy {
+		f, control := s.nextLocked(), []outFrame(nil)
+		if f == nil {
+			control, s.out.control = s.out.control, nil
+		}
+		if f == nil && control == nil {
+			return true
+		}
+		s.out.busy = true
+		s.mu.Unlock()
+		if f != nil {
+			_ = s.publish(f) // told to those who wait
+		} else {
+			s.publishControl(control)
+		}
+		s.mu.Lock()
+		s.out.busy = false
+	}
+	return false
+}
+
+func (s *Store[T]) publishControl(frames []outFrame) {
+	for _, f := range frames {
+		channel := s.channel
+		if f.to != "" {
+			channel = inboxName(s.topic, f.to)
+		}
+		if err := s.publishTo(channel, f.bytes); err != nil {
+			s.report(fmt.Errorf("podshare: publish: %w", err))
+		}
+	}
+}
+
+// signal leaves one token in a channel of capacity 1.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

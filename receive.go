@@ -1,0 +1,151 @@
+package podshare
+
+import "github.com/podshare/podshare/internal/wire"
+
+// receive takes in a frame that was opened. It reports whether it keeps it: then it must not be reused.
+func (r *replica[T]) receive(at instant, in *inbound[T]) (kept bool) {
+	h := &in.header
+	from := r.internNode(h.Node, h.Boot)
+	if from == self {
+		return false // an echo
+	}
+	if to, addressed := in.to(); addressed && to != r.origins.at(self).id {
+		return false // for a namesake
+	}
+	p := r.hear(at, from, h)
+	r.count.frames++
+	switch h.Kind {
+	case wire.KindData:
+		r.takeData(at, p, in)
+	case wire.KindHeartbeat:
+		r.takeHeartbeat(at, p, &in.heartbeat)
+		r.findHole(at, from, p.head)
+	case wire.KindGoodbye:
+		r.takeGoodbye(at, p)
+		r.findHole(at, from, p.head)
+	case wire.KindWant:
+		r.takeWant(at, p, &in.want)
+	case wire.KindList:
+		r.takeList(at, p, &in.list)
+	case wire.KindHave:
+		r.takeHave(at, p, in)
+		return true
+	case wire.KindMore:
+		r.takeMore(at, p, &in.more)
+	case wire.KindLapse:
+		r.takeLapse(at, p)
+	}
+	return false
+}
+
+// to returns whom an addressed frame is for.
+func (in *inbound[T]) to() (wire.ID, bool) {
+	switch in.header.Kind {
+	case wire.KindWant:
+		return in.want.To, true
+	case wire.KindList:
+		return in.list.To, true
+	case wire.KindHave:
+		return in.have.To, true
+	case wire.KindMore:
+		return in.more.To, true
+	case wire.KindLapse:
+		return in.lapse.To, true
+	default:
+		return wire.ID{}, false
+	}
+}
+
+// takeData applies what a peer wrote. A batch is applied in one step or refused whole; its neighbours in
+// the frame are not touched by that.
+func (r *replica[T]) takeData(at instant, p *peer, in *inbound[T]) {
+	r.resolve(p.origin, in, &in.data.RecordList)
+	for us := in.updates; len(us) > 0; {
+		n := 1
+		for us[0].batch.n > 1 && n < len(us) && us[n].batch == us[0].batch && us[n].origin == us[0].origin {
+			n++
+		}
+		r.takeBatch(at, us[:n])
+		us = us[n:]
+	}
+	r.findHole(at, p.origin, p.head)
+}
+
+func (r *replica[T]) takeBatch(at instant, us []update[T]) {
+	if r.refuses(at, us) {
+		return
+	}
+	if len(us) == 1 {
+		r.apply(at, &us[0])
+	} else {
+		r.atomically(func() {
+			for i := range us {
+				r.apply(at, &us[i])
+			}
+		})
+	}
+	r.refuses(at, us) // a Merger that fails finds out only now
+}
+
+// refuses notes the batch as refused if one of its updates is.
+func (r *replica[T]) refuses(at instant, us []update[T]) bool {
+	for i := range us {
+		if us[i].err == nil || r.origins.covers(us[i].dot()) {
+			continue
+		}
+		r.report(&KeyError{Key: string(us[i].key), Err: us[i].err})
+		run := span{First: us[i].seq, Last: us[i].seq}
+		if us[i].batch.n > 1 {
+			run = span{First: us[i].batch.first, Last: us[i].batch.first + us[i].batch.n - 1}
+		}
+		var dots seqSet
+		dots.add(run.First, run.Last)
+		r.refuse(at, us[i].origin, &dots)
+		return r.on(ruleRefuseBatch)
+	}
+	return false
+}
+
+// tick does what is due at this time and says when it wants to be called next (monotonic ns).
+func (r *replica[T]) tick(at instant) int64 {
+	r.watchPeers(at)
+	r.expire(at)
+	r.lapse(at)
+	if at.mono >= r.collectAt {
+		r.collect(at)
+	}
+	r.tickRepair(at)
+	r.beat(at)
+	return r.next(at)
+}
+
+// next is the monotonic time of the next tick.
+func (r *replica[T]) next(at instant) int64 {
+	next := min(r.peers.nextBeat, r.nextLapse(), r.collectAt)
+	if r.repair.ask != nil {
+		next = min(next, r.repair.ask.timeout)
+	} else {
+		next = min(next, r.repair.due)
+	}
+	if a, ok := r.deadlines.first(); ok {
+		next = min(next, at.mono+max(a.at-r.clock.now(at), 0))
+	}
+	for _, a := range r.repair.answers {
+		if !a.last && len(a.window) < repairWindow {
+			return at.mono // a scan that ran out of its budget
+		}
+		next = min(next, a.touched+int64(answerIdle)+1)
+	}
+	return max(next, at.mono)
+}
+
+// earliest is a cheap bound on next: what a frame or a write may have brought forward.
+func (r *replica[T]) earliest() int64 {
+	due := r.peers.nextBeat
+	if r.repair.ask != nil {
+		due = min(due, r.repair.ask.timeout)
+	} else {
+		due = min(due, r.repair.due)
+	}
+	return due
+}

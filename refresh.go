@@ -1,0 +1,62 @@
+package podshare
+
+import (
+	"context"
+	"fmt"
+)
+
+// Refresh merges the stored snapshot into the store and waits for one exchange with another pod, so that
+// what that pod held at the time of the call is held here. It returns nil at once when no other pod is
+// there. It is never needed: stores repair themselves.
+func (s *Store[T]) Refresh(ctx context.Context) error {
+	s.mu.Lock()
+	closing := s.closing
+	s.mu.Unlock()
+	if closing {
+		return ErrClosed
+	}
+	stored, err := s.transport.FetchSnapshot(ctx, s.channel)
+	if err != nil {
+		return fmt.Errorf("podshare: fetch snapshot: %w", err)
+	}
+	if _, err := s.absorb(stored); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for {
+		if s.closing {
+			s.mu.Unlock()
+			return ErrClosed
+		}
+		if len(s.core.peers.list) == 0 {
+			s.mu.Unlock()
+			return nil
+		}
+		done := s.exchanged
+		s.core.refresh(s.now())
+		s.settleLocked()
+		completed := s.core.repair.completed
+		s.mu.Unlock()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.closed:
+			return ErrClosed
+		}
+		s.mu.Lock()
+		if s.core.repair.completed > completed {
+			s.mu.Unlock()
+			return nil
+		}
+	}
+}
+
+// refresh starts an exchange with a random peer, unless one is under way.
+func (r *replica[T]) refresh(at instant) {
+	if r.repair.ask == nil {
+		if p := r.choose(self); p != nil {
+			r.startAsk(at, p, false)
+		}
+	}
+}

@@ -1,0 +1,339 @@
+package podshare
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// Repair: a pod that finds itself behind sends its vector to one peer and gets exactly the writes that it
+// lacks, then the peer's vector as it was before the first of them was read. Nobody calls it: a hole below
+// an announced head, or a heartbeat whose hashes differ, starts it.
+
+const (
+	repairRetry   = 300 * time.Millisecond // silence after which a want or a chunk is asked for again
+	repairRetries = 3                      // silences after which another peer is asked
+	repairWindow  = 8                      // chunks under way
+	chunkBytes    = 128 << 10
+	maxAnswers    = 16 // series being answered at a time
+	answerIdle    = 5 * time.Second
+	maxBackOff    = 5 * time.Minute
+)
+
+// repair is where a replica stands in its exchanges with others.
+type repair[T any] struct {
+	due    int64  // monotonic ns at which to ask; never if nothing is wanted
+	from   origin // whom, if it is still there then
+	full   bool   // compare everything held, not only what one lacks
+	avoid  origin // who did not answer last time; self: nobody
+	series uint64 // of the last ask
+
+	ask       *ask[T]
+	completed uint64 // asks that were answered
+	answers   map[origin]*answer[T]
+}
+
+const never = int64(math.MaxInt64)
+
+// ask is one want and what has been answered to it. Nothing of it is applied before all is there.
+type ask[T any] struct {
+	to      *peer
+	series  uint64
+	full    bool
+	all     bool // the want lists every origin
+	joining bool // nothing was held when it began: chunks are applied as they come
+	vector  uint64
+	digest  uint64 // both as when it began
+
+	next    uint64 // the chunk that is awaited
+	early   map[uint64]*inbound[T]
+	chunks  []*inbound[T]
+	retries int
+	timeout int64
+}
+
+// fruitless remembers an exchange that changed nothing. Until one of the four hashes changes or the
+// back-off ends it is not repeated: what one of the two refuses would make them talk for ever.
+type fruitless struct {
+	mine, theirs [2]uint64 // vector and digest
+	until        int64     // monotonic ns
+	backOff      int64
+}
+
+// compare looks at a peer's heartbeat: equal hashes end an exchange, different ones start one.
+func (r *replica[T]) compare(at instant, p *peer) {
+	vector := r.origins.vectorHash()
+	switch {
+	case p.vector == vector && p.digest == r.digest:
+		r.exchanges++
+		p.fruitless = fruitless{}
+	case !r.on(ruleCompareHashes):
+	case p.vector == vector:
+		if r.on(ruleCompareDigest) {
+			r.count.digestMismatches++
+			r.want(at, p.origin, true)
+		}
+	default:
+		r.want(at, p.origin, false)
+	}
+}
+
+// findHole starts a repair if a write of o below its announced head is missing.
+func (r *replica[T]) findHole(at instant, o origin, head uint64) {
+	st := r.origins.at(o)
+	if st.seen.head >= head {
+		return
+	}
+	if _, refused := r.refused[o]; refused && len(r.pretended(at, o).missing(span{First: 1, Last: head})) == 0 {
+		return
+	}
+	r.want(at, o, false)
+}
+
+// want schedules a repair. A moment passes first, for what is missing may be under way, and so that a
+// fleet does not ask in one voice.
+func (r *replica[T]) want(at instant, from origin, full bool) {
+	if r.repair.ask != nil || r.futile(at, from) {
+		return
+	}
+	delay := 10*time.Millisecond + time.Duration(len(r.peers.list))*2*time.Millisecond
+	when := at.mono + int64(delay) + r.rng.Int64N(int64(delay))
+	r.repair.full = r.repair.full || full
+	if when < r.repair.due {
+		r.repair.due, r.repair.from = when, from
+	}
+}
+
+// futile reports whether the last exchange with a peer changed nothing and would change nothing now.
+func (r *replica[T]) futile(at instant, o origin) bool {
+	p := r.origins.at(o).peer
+	return p != nil && at.mono < p.fruitless.until && r.on(ruleBackOff) &&
+		p.fruitless.mine == [2]uint64{r.origins.vectorHash(), r.digest} &&
+		p.fruitless.theirs == [2]uint64{p.vector, p.digest}
+}
+
+// tickRepair asks when it is time to, asks again when an answer is late, and forgets idle answers.
+func (r *replica[T]) tickRepair(at instant) {
+	for _, o := range slices.Sorted(maps.Keys(r.repair.answers)) {
+		if a := r.repair.answers[o]; at.mono-a.touched > int64(answerIdle) {
+			r.endAnswer(o)
+		} else {
+			r.pump(at, a)
+		}
+	}
+	if a := r.repair.ask; a != nil && at.mono >= a.timeout {
+		r.late(at, a)
+	}
+	if r.repair.ask != nil || at.mono < r.repair.due {
+		return
+	}
+	full, from := r.repair.full, r.repair.from
+	r.repair.due, r.repair.full = never, false
+	p := r.choose(from)
+	if p == nil {
+		return
+	}
+	if p.origin == from && p.vector == r.origins.vectorHash() && p.digest == r.digest && r.origins.at(from).seen.head >= p.head {
+		return // what was missing has come meanwhile
+	}
+	r.startAsk(at, p, full)
+}
+
+// choose returns the peer to ask: the preferred one if it is live and answered last time, else a random
+// other one.
+func (r *replica[T]) choose(preferred origin) *peer {
+	if p := r.origins.at(preferred).peer; p != nil && p.live && preferred != r.repair.avoid {
+		return p
+	}
+	var others []*peer
+	for _, p := range r.peers.list {
+		if p.origin != r.repair.avoid {
+			others = append(others, p)
+		}
+	}
+	if len(others) == 0 {
+		others = r.peers.list
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	return others[r.rng.IntN(len(others))]
+}
+
+func (r *replica[T]) startAsk(at instant, p *peer, full bool) {
+	r.repair.series++
+	r.repair.ask = &ask[T]{
+		to: p, series: r.repair.series, full: full,
+		joining: r.live == 0 && r.tombs == 0,
+		vector:  r.origins.vectorHash(), digest: r.digest,
+		early: map[uint64]*inbound[T]{},
+	}
+	r.count.repairs++
+	r.sendWant(at)
+}
+
+// sendWant sends the vector: the origins taken for live, and a hash of all others. The peer hashes exactly
+// the rest, so what each of the two takes for live does not matter.
+func (r *replica[T]) sendWant(at instant) {
+	a := r.repair.ask
+	a.timeout = at.mono + int64(repairRetry)
+	w := wire.Want{
+		To: r.origins.at(a.to.origin).id, Series: a.series,
+		Full: a.full, All: a.all, Empty: a.joining,
+		MaxFrame: uint64(r.cfg.limits.FrameBytes),
+	}
+	rest := r.origins.vectorHash()
+	for i, st := range r.origins.list {
+		o := origin(i)
+		_, refused := r.refused[o]
+		if !a.all && !refused && !r.alive(o) {
+			continue
+		}
+		seen := &st.seen
+		if refused {
+			seen = r.pretended(at, o)
+		}
+		w.Vector = append(w.Vector, wire.VectorEntry{ID: st.id, Head: seen.head, Spans: seen.spans})
+		rest -= st.sum
+	}
+	w.Rest = rest
+	h := r.header(at)
+	r.out.frames = append(r.out.frames, outFrame{to: r.origins.at(a.to.origin).node, bytes: w.Append(nil, &h)})
+}
+
+// late asks again for what has not come, and gives a peer up after some silences.
+func (r *replica[T]) late(at instant, a *ask[T]) {
+	if a.retries++; a.retries > repairRetries || !a.to.live {
+		r.repair.ask, r.repair.avoid = nil, a.to.origin
+		r.count.repairsFailed++
+		r.want(at, a.to.origin, a.full)
+		return
+	}
+	if a.next == 0 {
+		r.sendWant(at)
+		return
+	}
+	r.sendMore(at, a)
+}
+
+func (r *replica[T]) sendMore(at instant, a *ask[T]) {
+	a.timeout = at.mono + int64(repairRetry)
+	st := r.origins.at(a.to.origin)
+	m := wire.More{To: st.id, Series: a.series, Next: a.next}
+	h := r.header(at)
+	r.out.frames = append(r.out.frames, outFrame{to: st.node, bytes: m.Append(nil, &h)})
+}
+
+// takeList answers a peer that counts the unlisted origins differently: list them all.
+func (r *replica[T]) takeList(at instant, p *peer, m *wire.List) {
+	if a := r.repair.ask; a != nil && a.to == p && a.series == m.Series && !a.all {
+		a.all = true
+		r.sendWant(at)
+	}
+}
+
+// takeHave takes in one chunk of an answer.
+func (r *replica[T]) takeHave(at instant, p *peer, in *inbound[T]) {
+	a := r.repair.ask
+	if a == nil || a.to != p || a.series != in.have.Series && r.on(ruleSeries) || in.have.Index < a.next {
+		return
+	}
+	if in.have.Index >= a.next+2*repairWindow {
+		return
+	}
+	a.early[in.have.Index] = in
+	before := a.next
+	for {
+		c := a.early[a.next]
+		if c == nil {
+			break
+		}
+		delete(a.early, a.next)
+		a.next++
+		r.keepChunk(at, a, p.origin, c)
+		if c.have.Last {
+			r.complete(at, a, p)
+			return
+		}
+	}
+	if a.next == before {
+		return
+	}
+	a.retries = 0
+	a.timeout = at.mono + int64(repairRetry)
+	if before/(repairWindow/2) != a.next/(repairWindow/2) {
+		r.sendMore(at, a)
+	}
+}
+
+// keepChunk buffers a chunk. A store that held nothing applies it at once, but for batches, so that a
+// joining pod needs no second copy of everything.
+func (r *replica[T]) keepChunk(at instant, a *ask[T], from origin, c *inbound[T]) {
+	r.resolve(from, c, &c.have.RecordList)
+	r.count.repairBytes += uint64(c.size)
+	a.chunks = append(a.chunks, c)
+	if !a.joining && r.on(ruleRepairAtOnce) {
+		return
+	}
+	rest := c.updates[:0]
+	for i := range c.updates {
+		if u := &c.updates[i]; u.batch.n > 1 || u.err != nil {
+			rest = append(rest, *u)
+		} else {
+			r.take(at, u, nil)
+		}
+	}
+	clear(c.updates[len(rest):])
+	c.updates = slices.Clip(slices.Clone(rest))
+	c.have.Records, c.frame = nil, nil
+}
+
+// complete applies an answer of which all chunks are there.
+func (r *replica[T]) complete(at instant, a *ask[T], p *peer) {
+	r.repair.ask, r.repair.avoid = nil, self
+	if len(a.chunks) > 1 {
+		r.sendMore(at, a) // the peer may forget the answer
+	}
+	s := adoption[T]{}
+	for _, c := range a.chunks {
+		s.updates = append(s.updates, c.updates...)
+		s.full = s.full || c.have.Full
+		s.floor = max(s.floor, c.have.Floor)
+		for i := range c.have.Vector {
+			s.addVector(&r.origins, &c.have.Vector[i])
+		}
+		for i := range c.have.Held {
+			s.addHeld(&r.origins, &c.have.Held[i])
+		}
+		for i := range c.have.Withheld {
+			s.withhold(&r.origins, &c.have.Withheld[i])
+		}
+	}
+	r.adopt(at, &s)
+	r.exchanges++
+	r.repair.completed++
+	if mine := [2]uint64{r.origins.vectorHash(), r.digest}; mine == [2]uint64{a.vector, a.digest} {
+		backOff := min(max(2*p.fruitless.backOff, r.interval()), int64(maxBackOff))
+		p.fruitless = fruitless{mine: mine, theirs: [2]uint64{p.vector, p.digest}, until: at.mono + backOff, backOff: backOff}
+	} else {
+		p.fruitless = fruitless{}
+		r.hurryBeat(at, 0) // others may lack what we have learned
+	}
+	if r.origins.at(p.origin).seen.head < p.head {
+		r.findHole(at, p.origin, p.head)
+	}
+}
+
+// takeLapse hears from a peer that it holds other owned keys of ours than we do: one of us has missed
+// something, so everything is compared.
+func (r *replica[T]) takeLapse(at instant, p *peer) {
+	if r.repair.ask == nil {
+		r.startAsk(at, p, true)
+	} else {
+		r.repair.full = true
+		r.want(at, p.origin, true)
+	}
+}

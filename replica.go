@@ -1,0 +1,222 @@
+package podshare
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/podshare/podshare/internal/cells"
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// replica is the state of one store: a pure machine without clock, goroutine or I/O. Time comes in with
+// every call, frames and errors go out through the effects. It is not safe for concurrent use; the shell
+// guards it with Store.mu. Only the index is shared: readers load its cells without a lock.
+//
+// Every dot is unseen, live or dead, and only ever moves forward; merging two replicas takes the further
+// state of each. That makes the state a join semilattice, see DESIGN.md.
+//
+// Invariants, checked by [replica.check] in tests:
+//
+//	every entry's dot is covered by origins, but while a joining store is filled (see joining)
+//	live + tombs = entries of the index
+//	digest = Σ hash(dot) over live writes without deadline or owner
+type replica[T any] struct {
+	cfg   replicaConfig[T]
+	index *cells.Map[item[T]]
+
+	origins origins
+	clock   clock
+	floor   int64  // the newest stamp ever collected
+	digest  uint64 // see originState.dotHash
+	live    int    // keys that are not dead
+	tombs   int    // keys that are
+
+	graves    ageHeap // dead writes by age, for collection
+	deadlines ageHeap // live writes by deadline
+	owners    map[origin]*owner
+	lastExt   *ext[T] // see intern
+
+	group  *group[T]    // the group being applied, nil outside one
+	sent   wire.Records // local writes that no frame carries yet
+	dirty  dirtySet     // keys that the stored snapshot lacks
+	recent recentWrites // where the newest dots are held, so that small repairs need no scan
+
+	peers     peers
+	repair    repair[T]
+	exchanges uint64 // how often this replica and another were found equal or made so
+	refused   refusals
+	rewritten map[string]int64 // owned keys written again after a lapse, and when (monotonic ns)
+	collectAt int64            // monotonic ns of the next collection
+
+	rng   *rand.Rand // jitter
+	out   effects[T]
+	count counters
+
+	scratch struct {
+		replaced []dot
+		dots     []wire.Dot
+		origins  []origin
+	}
+}
+
+// replicaConfig is what a replica is told at its birth. All of it is valid: New has checked it.
+type replicaConfig[T any] struct {
+	node         string
+	boot         uint64
+	codec        codec[T]
+	merge        func(existing, incoming T) (T, error) // nil: the newest write wins
+	limits       Limits
+	tombstoneTTL time.Duration
+	maxSkew      time.Duration
+	lease        time.Duration
+	heartbeat    time.Duration // the shortest interval
+	collectEvery time.Duration
+	seed         uint64
+	off          rule // rules switched off by a test
+}
+
+// effects are what the replica wants done by its shell, in the order they came up.
+type effects[T any] struct {
+	frames []outFrame
+	errs   []error
+	// changed hears of every visible change in the order in which it was applied.
+	changed func(change[T])
+}
+
+// outFrame is a complete frame to publish: to the topic, or to the inbox of one node.
+type outFrame struct {
+	to    string // node whose inbox it goes to; "": everybody
+	bytes []byte
+}
+
+// change is one step in the life of a key, as watchers are told.
+type change[T any] struct {
+	kind  EventKind
+	key   string
+	value T
+	write write
+}
+
+func newReplica[T any](cfg replicaConfig[T], at instant) *replica[T] {
+	r := &replica[T]{
+		cfg:     cfg,
+		index:   cells.New[item[T]](),
+		origins: newOrigins(cfg.node, cfg.boot),
+		clock:   clock{maxSkew: int64(cfg.maxSkew)},
+		owners:  map[origin]*owner{},
+		repair:  repair[T]{due: never},
+		refused: refusals{},
+		rng:     rand.New(rand.NewPCG(cfg.seed, cfg.boot)), //nolint:gosec // jitter
+	}
+	r.sent.Reset([]byte(cfg.node), cfg.boot)
+	r.startPeers(at)
+	return r
+}
+
+// report hands an error to the user's error handler.
+func (r *replica[T]) report(err error) { r.out.errs = append(r.out.errs, err) }
+
+// lookup returns the state of a key, as the group being applied left it.
+func (r *replica[T]) lookup(key []byte) *entry[T] {
+	if r.group != nil {
+		if s, ok := r.group.keys[string(key)]; ok {
+			return s.after
+		}
+	}
+	return r.index.GetBytes(key)
+}
+
+// put makes next the state of its key, in place of cur, and keeps every count and queue in step. It is
+// the only place that changes the state of a key, but for the collection of tombstones.
+func (r *replica[T]) put(cur, next *entry[T]) {
+	if r.group != nil {
+		r.group.stage(cur, next)
+	} else {
+		r.index.Put(next)
+	}
+	if cur != nil {
+		r.countOut(cur)
+	}
+	r.countIn(cur, next)
+	r.dirty.add(next.Key, next.Val.origin == self)
+	r.remember(cur, next)
+
+	if kind, visible := r.event(cur, next); visible {
+		r.tell(change[T]{kind: kind, key: next.Key, value: next.Val.value, write: next.Val.write})
+	}
+}
+
+// event says what the step from cur to next looks like to a watcher, if it sees anything.
+func (r *replica[T]) event(cur, next *entry[T]) (EventKind, bool) {
+	switch {
+	case r.shown(next):
+		return EventSet, true
+	case !r.shown(cur):
+		return 0, false
+	case next.Val.flags&flagDeleted != 0:
+		return EventDelete, true
+	default: // expired, lapsed, or replaced by one whose owner was not heard yet
+		return EventExpire, true
+	}
+}
+
+// tell passes a change on, or keeps it until the group that it belongs to is complete.
+func (r *replica[T]) tell(c change[T]) {
+	if c.kind != EventSet {
+		var none T
+		c.value = none
+	}
+	if r.group != nil {
+		r.group.queued = append(r.group.queued, c)
+		return
+	}
+	r.out.changed(c)
+}
+
+// shown reports whether readers are served e, deadlines aside: it is live, and if it is owned its origin
+// has been heard.
+func (r *replica[T]) shown(e *entry[T]) bool {
+	if e == nil || e.Val.dead() {
+		return false
+	}
+	return e.Val.ext == nil || e.Val.ext.owner == nil || e.Val.ext.owner.heard.Load()
+}
+
+// group is a set of changes that readers see all at once. They are staged beside the index until it ends.
+type group[T any] struct {
+	commit *commit[T]
+	keys   map[string]staged[T]
+	order  []string // of keys, as first staged
+	queued []change[T]
+}
+
+// atomically applies what do changes as one step for every reader.
+func (r *replica[T]) atomically(do func()) {
+	if r.group != nil {
+		do() // part of a larger step
+		return
+	}
+	g := &group[T]{commit: &commit[T]{}, keys: map[string]staged[T]{}}
+	r.group = g
+	do()
+	r.group = nil
+
+	g.commit.before.Store(&g.keys)
+	for _, key := range g.order {
+		r.index.Put(g.keys[key].after)
+	}
+	g.commit.finish()
+	for _, c := range g.queued {
+		r.out.changed(c)
+	}
+}
+
+func (g *group[T]) stage(cur, next *entry[T]) {
+	s, ok := g.keys[next.Key]
+	if !ok {
+		s.before = cur
+		g.order = append(g.order, next.Key)
+	}
+	s.after = next
+	g.keys[next.Key] = s
+}

@@ -1,0 +1,268 @@
+package podshare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"time"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// The snapshotter adds what changed to the stored snapshot, from which pods start. It never replaces what
+// it has not read: what is stored is merged into this store first, then all is stored. What a race between
+// two pods overwrites comes back with the next snapshot. The author of a write stores it soon; the others
+// look later, and write only if something is still missing, so that N pods do not write all N times.
+
+// maxSnapshot bounds the stored snapshot that is read, in bytes.
+const maxSnapshot = 1<<31 - 1
+
+// lookLater is how many debounce windows pass before a pod looks after the writes of others: this many and
+// up to twice as many.
+const lookLater = 10
+
+type snapshotter struct {
+	soon  chan struct{} // one token: own writes are not stored yet
+	later chan struct{} // one token: other writes may not be stored yet
+
+	// The rest belongs to the snapshotter goroutine, and to Close after it has ended.
+	seed    maphash.Seed
+	written uint64 // hash of what was last found or put in the store; 0: nothing
+}
+
+func (p *snapshotter) init() {
+	p.soon = make(chan struct{}, 1)
+	p.later = make(chan struct{}, 1)
+	p.seed = maphash.MakeSeed()
+}
+
+// note plans a snapshot: soon for own writes, later for others'.
+func (p *snapshotter) note(own bool) {
+	if own {
+		signal(p.soon)
+	} else {
+		signal(p.later)
+	}
+}
+
+// load merges the stored snapshot into a new store.
+func (s *Store[T]) load(ctx context.Context) error {
+	data, err := s.transport.FetchSnapshot(ctx, s.channel)
+	if err != nil {
+		return fmt.Errorf("podshare: fetch snapshot of %q: %w", s.topic, err)
+	}
+	if _, err := s.absorb(data); err != nil {
+		s.report(err) // whoever is alive has all of it
+	}
+	return nil
+}
+
+// absorb merges a stored snapshot into the store. It reports whether the store holds more than it.
+func (s *Store[T]) absorb(data []byte) (more bool, err error) {
+	if len(data) == 0 {
+		return true, nil
+	}
+	snap, err := openSnapshot(data, &s.core.cfg.codec, &s.cfg.limits)
+	if err != nil {
+		return true, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	more = s.core.absorb(s.now(), snap)
+	s.settleLocked()
+	return more, nil
+}
+
+// snapshotState is a stored snapshot, parsed and decoded.
+type snapshotState[T any] struct {
+	wire.Snapshot
+	header  wire.Header
+	updates []update[T]
+}
+
+func openSnapshot[T any](data []byte, c *codec[T], l *Limits) (*snapshotState[T], error) {
+	h, body, err := wire.Open(data, wire.Limits{MaxFrame: maxSnapshot})
+	if err != nil {
+		return nil, fmt.Errorf("podshare: stored snapshot: %w", err)
+	}
+	if string(h.Codec) != string(c.nameBytes) {
+		return nil, fmt.Errorf("%w: stored snapshot has %.64q, this store %q", ErrCodecMismatch, h.Codec, c.nameBytes)
+	}
+	s := &snapshotState[T]{header: h}
+	if err := s.Parse(body); err != nil {
+		return nil, fmt.Errorf("podshare: stored snapshot: %w", err)
+	}
+	s.updates = decodeRecords(nil, &s.RecordList, c, l)
+	return s, nil
+}
+
+// absorb merges a snapshot like a full answer. It reports whether this replica has more than it.
+func (r *replica[T]) absorb(at instant, snap *snapshotState[T]) (more bool) {
+	from := r.internNode(snap.header.Node, snap.header.Boot)
+	r.resolveUpdates(from, snap.updates, &snap.RecordList)
+	s := adoption[T]{updates: snap.updates, floor: snap.Floor, full: r.live+r.tombs > 0}
+	for i := range snap.Vector {
+		s.addVector(&r.origins, &snap.Vector[i])
+	}
+	for o, st := range r.origins.list {
+		v := s.vector[origin(o)]
+		if v == nil {
+			v = &seqSet{}
+		}
+		more = more || !v.includes(&st.seen) || s.marks[origin(o)] < st.mark
+	}
+	r.adopt(at, &s)
+	return more
+}
+
+// encodeSnapshot returns the whole state of this moment.
+func (s *Store[T]) encodeSnapshot() []byte {
+	s.mu.Lock()
+	r := s.core
+	h := r.header(s.now())
+	m := wire.Snapshot{Floor: r.floor, Vector: r.currentVector()}
+	view := r.index.View()
+	names := make([]originState, len(r.origins.list))
+	for i, st := range r.origins.list {
+		names[i] = originState{id: st.id, node: st.node}
+	}
+	s.mu.Unlock()
+	defer view.Close()
+
+	var recs wire.Records
+	recs.Reset(h.Node, h.Boot)
+	var dots []wire.Dot
+	index := func(o origin) uint32 {
+		if o == self {
+			return 0
+		}
+		return recs.Index(unsafeBytes(names[o].node), names[o].id.Boot)
+	}
+	for e := view.Next(); e != nil; e = view.Next() {
+		for p := range r.parts(e) {
+			rec := wire.Record{
+				Flags: p.flags & flagsSent, Origin: index(p.origin), Key: unsafeBytes(e.Key), Seq: p.seq, Stamp: p.stamp,
+				Deadline: p.deadline, BatchFirst: p.batch.first, BatchLen: p.batch.n,
+			}
+			if !p.dead() {
+				encoded, err := r.encodedPart(&p)
+				if err != nil {
+					s.report(&KeyError{Key: e.Key, Err: err})
+					m.Vector = exceptDots(m.Vector, names[p.origin].id, p.run())
+					continue
+				}
+				rec.Value = encoded
+			}
+			dots = dots[:0]
+			for _, d := range p.replaced {
+				dots = append(dots, wire.Dot{Origin: index(d.origin), Seq: d.seq})
+			}
+			rec.Replaced = dots
+			recs.Add(&rec)
+		}
+	}
+	return wire.AppendSnapshot(nil, &h, &m, &recs, true)
+}
+
+// exceptDots takes dots out of a vector: what is not in the snapshot must not look dead in it.
+func exceptDots(vector []wire.VectorEntry, id wire.ID, run span) []wire.VectorEntry {
+	for i := range vector {
+		if v := &vector[i]; v.ID == id {
+			var holes, seen seqSet
+			holes.add(run.First, run.Last)
+			seen.join(&seqSet{head: v.Head, spans: v.Spans}, &holes)
+			v.Head, v.Spans = seen.head, seen.spans
+		}
+	}
+	return vector
+}
+
+// runSnapshotter stores what changed: own writes after the debounce window, others' much later.
+func (s *Store[T]) runSnapshotter() {
+	p := &s.snapshots
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var due time.Time // zero: nothing is to be stored
+	plan := func(d time.Duration) {
+		if at := time.Now().Add(d); due.IsZero() || at.Before(due) {
+			due = at
+			timer.Reset(d)
+		}
+	}
+	debounce := s.cfg.snapshotInterval
+	for {
+		select {
+		case <-s.closed:
+			return
+		case <-p.soon:
+			plan(debounce)
+		case <-p.later:
+			plan(lookLater*debounce + rand.N(lookLater*debounce)) //nolint:gosec // jitter
+		case <-timer.C:
+			due = time.Time{}
+			if err := s.persist(s.base); err != nil {
+				s.report(err)
+				plan(lookLater * debounce) // the keys stayed dirty
+			}
+		}
+	}
+}
+
+// persist adds what changed since the last time to the stored snapshot. What changed stays dirty until that
+// has succeeded.
+func (s *Store[T]) persist(ctx context.Context) error {
+	p := &s.snapshots
+	s.mu.Lock()
+	dirty := s.core.dirty
+	s.core.dirty = dirtySet{}
+	s.mu.Unlock()
+	if len(dirty.keys) == 0 {
+		return nil
+	}
+	err := s.mergeStored(ctx, p)
+	if err != nil {
+		s.mu.Lock()
+		for key := range dirty.keys {
+			s.core.dirty.add(key, false)
+		}
+		s.mu.Unlock()
+	}
+	return err
+}
+
+func (s *Store[T]) mergeStored(ctx context.Context, p *snapshotter) error {
+	stored, err := s.transport.FetchSnapshot(ctx, s.channel)
+	if err != nil {
+		return fmt.Errorf("podshare: fetch snapshot: %w", err)
+	}
+	if len(stored) == 0 || maphash.Bytes(p.seed, stored) != p.written {
+		more, err := s.absorb(stored)
+		if err != nil {
+			s.report(err)
+			if errors.Is(err, ErrCodecMismatch) {
+				return nil // it is another fleet's: reported, and left alone
+			}
+		} else if !more {
+			p.written = maphash.Bytes(p.seed, stored)
+			return nil
+		}
+	}
+	data := s.encodeSnapshot()
+	if err := s.transport.Snapshot(ctx, s.channel, data); err != nil {
+		return fmt.Errorf("podshare: store snapshot: %w", err)
+	}
+	p.written = maphash.Bytes(p.seed, data)
+	s.counts.snapshots.Add(1)
+	s.counts.snapshotBytes.Store(int64(len(data)))
+	return nil
+}
+
+// finalSnapshot stores what is not stored yet, after the snapshotter has ended.
+func (s *Store[T]) finalSnapshot(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return s.persist(ctx)
+}

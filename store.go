@@ -1,0 +1,241 @@
+package podshare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/podshare/podshare/internal/cells"
+)
+
+// Store is a map that every pod of a topic holds in full. All methods may be used by several goroutines at
+// once.
+//
+// Locks, in the order in which they are taken: mu, then watcher.mu, then those of views. Nothing waits for a
+// channel, the network or a callback (but for the merger) while it holds one.
+type Store[T any] struct {
+	topic     string // as the user calls it
+	channel   string // as the transport does
+	transport Transport
+	cfg       *config[T]
+	start     time.Time // of the monotonic clock
+
+	index *cells.Map[item[T]] // readers go here without a lock
+	reads readCounter
+
+	mu        sync.Mutex    // guards the rest up to the next blank line
+	core      *replica[T]   // all of the state
+	out       outbox        // what waits to be published
+	hub       hub[T]        // watchers
+	closing   bool          // Close was called: writes are refused
+	exchanged chan struct{} // closed and renewed when an exchange with a peer or a snapshot has ended
+	exchanges uint64        // as of the last renewal
+
+	base       context.Context //nolint:containedctx // of what the store asks of the transport
+	abort      context.CancelFunc
+	publishCtx publishCtx
+	boot       uint64
+	nextTick   int64         // monotonic ns for which the run loop's timer is set; mu guards it
+	closed     chan struct{} // closed when Close was called
+	published  chan struct{} // closed when the publisher has ended
+	finished   chan struct{} // closed when everything has ended
+	closeErr   error         // of the first Close; valid after finished
+	wake       chan struct{} // one token: the run loop looks at what is due
+	errs       chan error    // to the reporter; never closed
+	publishing chan struct{} // one token: the publisher has something to do
+	snapshots  snapshotter
+	workers    sync.WaitGroup // goroutines that never run callbacks
+	callbacks  callbackGroup  // those that do
+	stop       context.CancelFunc
+	counts     shellCounters
+}
+
+// New starts a store of a topic on a transport, and returns when it holds the stored snapshot; what pods
+// wrote since, it learns from them at once. The transport stays the caller's, who closes it after the store.
+// ctx bounds the construction only.
+//
+// An error means that nothing is left behind, and New may be tried again.
+func New[T any](ctx context.Context, topic string, t Transport, opts ...Option[T]) (*Store[T], error) {
+	switch {
+	case t == nil:
+		return nil, errors.New("podshare: transport is nil")
+	case topic == "":
+		return nil, errors.New("podshare: topic is empty")
+	}
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	s := newStore(topic, t, cfg)
+	run, stop := context.WithCancel(context.Background()) //nolint:contextcheck // outlives ctx
+	s.stop = stop
+	frames, err := t.Subscribe(run, s.channel)
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("podshare: subscribe to %q: %w", topic, err)
+	}
+	inbox, err := t.Subscribe(run, inboxName(topic, cfg.nodeID))
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("podshare: subscribe to the inbox of %q: %w", topic, err)
+	}
+	if err := s.load(ctx); err != nil {
+		stop()
+		return nil, err
+	}
+	s.workers.Go(func() { s.run(frames, inbox) })
+	s.workers.Go(s.runPublisher)
+	s.workers.Go(s.runSnapshotter)
+	s.callbacks.start(s.runReporter)
+	return s, nil
+}
+
+func newStore[T any](topic string, t Transport, cfg *config[T]) *Store[T] {
+	now := time.Now()
+	s := &Store[T]{
+		topic:      topic,
+		channel:    topicName(topic),
+		transport:  t,
+		cfg:        cfg,
+		start:      now,
+		closed:     make(chan struct{}),
+		published:  make(chan struct{}),
+		finished:   make(chan struct{}),
+		exchanged:  make(chan struct{}),
+		wake:       make(chan struct{}, 1),
+		errs:       make(chan error, 256),
+		publishing: make(chan struct{}, 1),
+	}
+	s.base, s.abort = context.WithCancel(context.Background())
+	boot := newBoot(now)
+	s.boot = boot
+	rc := replicaConfig[T]{
+		node:         cfg.nodeID,
+		boot:         boot,
+		codec:        newCodec[T](cfg.codec, cfg.merger != nil),
+		limits:       cfg.limits,
+		tombstoneTTL: cfg.tombstoneTTL,
+		maxSkew:      cfg.maxClockSkew,
+		lease:        defaultLease,
+		heartbeat:    minHeartbeat,
+		collectEvery: cfg.gcInterval,
+		seed:         boot,
+	}
+	if rc.maxSkew == 0 {
+		rc.maxSkew = defaultMaxClockSkew
+	}
+	if cfg.merger != nil {
+		rc.merge = func(existing, incoming T) (v T, err error) {
+			defer recovered(&err)
+			return cfg.merger(existing, incoming), nil
+		}
+	}
+	s.core = newReplica(rc, s.now())
+	s.core.out.changed = s.dispatch
+	s.index = s.core.index
+	s.snapshots.init()
+	s.callbacks.init()
+	return s
+}
+
+// now reads both clocks.
+func (s *Store[T]) now() instant {
+	t := time.Now()
+	return instant{wall: t.UnixNano(), mono: int64(t.Sub(s.start))}
+}
+
+// Get returns the value of a key. It waits for nothing and allocates nothing. The value is the stored one,
+// shared by all readers: read it only.
+func (s *Store[T]) Get(key string) (T, bool) {
+	s.reads.count()
+	e := s.index.Get(key)
+	if e == nil {
+		var none T
+		return none, false
+	}
+	if e.Val.ext != nil {
+		return s.getExt(e)
+	}
+	return e.Val.value, !e.Val.dead() // a dead entry holds the zero value
+}
+
+// getExt is Get for entries of batches, with a deadline or an owner, or kept encoded.
+func (s *Store[T]) getExt(e *entry[T]) (T, bool) {
+	if e = visible(e); e == nil || !s.serves(e) {
+		var none T
+		return none, false
+	}
+	return e.Val.value, true
+}
+
+// serves reports whether readers are given e at this moment.
+func (s *Store[T]) serves(e *entry[T]) bool {
+	if e.Val.dead() {
+		return false
+	}
+	x := e.Val.ext
+	if x == nil || x.deadline == 0 && x.owner == nil {
+		return true
+	}
+	at := s.now()
+	return (x.deadline == 0 || at.wall < x.deadline) && (x.owner == nil || x.owner.serves(at.mono))
+}
+
+// Keys returns the keys of one moment, in no order.
+func (s *Store[T]) Keys() []string {
+	var keys []string
+	s.each(func(e *entry[T]) { keys = append(keys, e.Key) })
+	return keys
+}
+
+// Snapshot returns keys and values of one moment. The map is the caller's, the values are shared: read
+// them only. Writers are not held up while it is gathered.
+func (s *Store[T]) Snapshot() map[string]T {
+	m := map[string]T{}
+	s.each(func(e *entry[T]) { m[e.Key] = e.Val.value })
+	return m
+}
+
+// each calls fn with every entry that is served at this moment.
+func (s *Store[T]) each(fn func(*entry[T])) {
+	s.mu.Lock()
+	v := s.index.View()
+	s.mu.Unlock()
+	defer v.Close()
+	for e := v.Next(); e != nil; e = v.Next() {
+		if s.serves(e) {
+			fn(e)
+		}
+	}
+}
+
+// Version returns the version of a key; see [Version].
+func (s *Store[T]) Version(key string) Version {
+	e := visible(s.index.Get(key))
+	if e == nil {
+		return Version{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.versionLocked(e)
+}
+
+func (s *Store[T]) versionLocked(e *entry[T]) Version {
+	if e == nil {
+		return Version{}
+	}
+	return Version{
+		Timestamp: time.Unix(0, e.Val.stamp),
+		Origin:    s.core.origins.at(e.Val.origin).node,
+		Seq:       e.Val.seq,
+		Exists:    s.serves(e),
+	}
+}
+
+// NodeID returns this store's node ID.
+func (s *Store[T]) NodeID() string { return s.cfg.nodeID }
+
+// Topic returns the topic.
+func (s *Store[T]) Topic() string { return s.topic }

@@ -1,0 +1,119 @@
+package podshare
+
+import "slices"
+
+// A delete, an expiry or a lapse leaves a tombstone: an entry that readers do not see and that keeps
+// older writes out. It is collected when its age, counted from when it was written, exceeds the tombstone
+// TTL. What must then still be known for the key to stay dead is kept in three places: the dots stay
+// covered; the GC mark says that a pod which has not seen all up to it needs a full comparison; the floor
+// makes later writes of forgotten keys order after the delete.
+
+// bury queues a dead write for collection.
+func (r *replica[T]) bury(a aged) {
+	a.exchange = r.exchanges
+	r.graves.push(a, r.stillDead)
+}
+
+func (r *replica[T]) stillDead(a aged) bool {
+	p, ok := r.holds(r.lookup([]byte(a.key)), a.dot)
+	return ok && p.dead()
+}
+
+// collect forgets the tombstones whose time has come, and the oldest ones above the limit.
+func (r *replica[T]) collect(at instant) {
+	r.collectAt = at.mono + int64(r.cfg.collectEvery)
+	now := r.clock.now(at)
+	for r.tombs > r.cfg.limits.Tombstones && len(r.graves.items) > 0 {
+		r.forgetOldest()
+	}
+	if r.cutOff() && r.on(ruleCollectInContact) {
+		return
+	}
+	var postponed []aged
+	for {
+		a, ok := r.graves.first()
+		if !ok || now <= a.at+int64(r.cfg.tombstoneTTL) {
+			break
+		}
+		r.graves.pop()
+		e := r.lookup([]byte(a.key))
+		p, held := r.holds(e, a.dot)
+		switch {
+		case !held || !p.dead():
+		case r.collectible(a, &p):
+			r.forget(e, a.dot)
+		default:
+			postponed = append(postponed, a)
+		}
+	}
+	for _, a := range postponed {
+		r.graves.push(a, r.stillDead)
+	}
+}
+
+// collectible reports whether a dead write of sufficient age may be forgotten.
+func (r *replica[T]) collectible(a aged, p *partView[T]) bool {
+	if r.peers.met && r.exchanges == a.exchange && r.on(ruleCollectAfterExchange) {
+		return false // another pod may just be sending what it is needed against
+	}
+	if p.flags&flagLapsed != 0 && !r.saidGoodbye(p.origin) && r.on(ruleKeepLapsed) {
+		return false // its owner may return, and must learn that it lapsed and was not deleted
+	}
+	// A hole below one of its dots may be an older write of the key that only a pod far away holds: without
+	// the tombstone nothing would tell that write from news.
+	whole := func(d dot) bool { return r.origins.at(d.origin).seen.head >= d.seq }
+	return !r.on(ruleCollectContiguous) || whole(p.dot()) && !slices.ContainsFunc(p.replaced, func(d dot) bool { return !whole(d) })
+}
+
+// forgetOldest makes room below the limit: the oldest goes, whatever else is asked of a collection.
+func (r *replica[T]) forgetOldest() {
+	a, _ := r.graves.first()
+	r.graves.pop()
+	e := r.lookup([]byte(a.key))
+	if p, held := r.holds(e, a.dot); held && p.dead() {
+		r.forget(e, a.dot)
+		r.count.forced++
+	}
+}
+
+// forget drops one dead write of an entry, and the entry when nothing else is in it.
+func (r *replica[T]) forget(e *entry[T], d dot) {
+	p, _ := r.holds(e, d)
+	st := r.origins.at(d.origin)
+	st.mark = max(st.mark, d.seq)
+	r.floor = max(r.floor, p.stamp)
+	r.count.collected++
+	r.dirty.add(e.Key, false)
+
+	if next := r.without(e, d); next != nil {
+		r.put(e, next)
+		return
+	}
+	r.countOut(e)
+	r.index.Remove(e.Key)
+}
+
+// without returns e with one dead write removed from its join, nil if nothing is left.
+func (r *replica[T]) without(e *entry[T], d dot) *entry[T] {
+	if e.Val.ext == nil || e.Val.ext.join == nil {
+		return nil
+	}
+	old := e.Val.ext.join
+	next := &join[T]{deleted: old.deleted}
+	if old.deleted.dot() == d {
+		next.deleted = write{}
+	}
+	for i := range old.parts {
+		if old.parts[i].dot() != d {
+			next.parts = append(next.parts, old.parts[i])
+		}
+	}
+	if next.deleted.seq == 0 && len(next.parts) == 0 {
+		return nil
+	}
+	ne, err := r.fold(e, nil, next)
+	if err != nil {
+		return e // the same parts folded before; a Merger that fails now keeps its tombstone
+	}
+	return ne
+}

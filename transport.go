@@ -1,0 +1,40 @@
+package podshare
+
+import (
+	"context"
+	"strings"
+)
+
+// Transport carries frames between the stores of a topic and keeps a snapshot for those that start. It may
+// lose, duplicate, delay and reorder frames, and may hand a publisher its own frames back; a Store is built
+// for that. It must not change frames, and must not wait for the reader of a subscription for ever.
+//
+// All methods are used by several goroutines at once. Package transport has implementations, package
+// transport/transporttest the contract as a test suite.
+type Transport interface {
+	// Publish sends msg to every subscription of the topic. msg is the transport's to keep; it is never
+	// changed after the call.
+	Publish(ctx context.Context, topic string, msg []byte) error
+
+	// Subscribe returns the frames of a topic. The channel is closed when ctx ends or the transport is
+	// closed. What is received is the subscriber's, to read only.
+	Subscribe(ctx context.Context, topic string) (<-chan []byte, error)
+
+	// Snapshot stores data as the topic's snapshot in place of the one before.
+	Snapshot(ctx context.Context, topic string, data []byte) error
+
+	// FetchSnapshot returns the stored snapshot, nil and no error if there is none yet.
+	FetchSnapshot(ctx context.Context, topic string) ([]byte, error)
+
+	// Close ends all subscriptions and releases what the transport holds.
+	Close() error
+}
+
+// topicName is what a topic is called on the transport, and inboxName the topic that only the stores of
+// one node subscribe to. In the first every run of '@' has even length, in the second one run is odd, so no
+// topic is another's inbox.
+func topicName(topic string) string { return strings.ReplaceAll(topic, "@", "@@") }
+
+func inboxName(topic, node string) string {
+	return topicName(topic) + "@:" + topicName(node)
+}

@@ -1,0 +1,19 @@
+package transport
+
+import "errors"
+
+var (
+	// ErrClosed is returned by every method of a transport after its Close, except by Close itself.
+	ErrClosed = errors.New("transport: closed")
+
+	// ErrTopicInUse is returned by Subscribe of transports that allow one subscription per topic, as long
+	// as the channel of the earlier one is open.
+	ErrTopicInUse = errors.New("transport: topic already has a subscription")
+
+	// ErrEmptyTopic is returned when a topic is the empty string.
+	ErrEmptyTopic = errors.New("transport: empty topic")
+
+	// ErrQueueFull is reported to a transport's error handler, wrapped with the topic, when a subscriber
+	// does not keep up and frames are dropped for it.
+	ErrQueueFull = errors.New("transport: subscriber queue full, frames dropped")
+)

@@ -1,0 +1,245 @@
+package podshare
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Set stores a value under a key, here at once and on every other pod soon. An error other than
+// [ErrBroadcast] means that nothing was changed: a bad key, a value that the codec or the limits refuse,
+// an ended ctx, a closed store. ctx bounds how long the caller waits for the sending.
+func (s *Store[T]) Set(ctx context.Context, key string, value T) error {
+	encoded, err := s.encode(ctx, key, value)
+	if err != nil {
+		return err
+	}
+	l := localWrite[T]{key: key, value: value, encoded: encoded}
+	s.mu.Lock()
+	if err := s.admitLocked(key); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	s.reserveLocked(recordBytes(len(key), len(encoded)))
+	if err := s.core.write(s.now(), &l); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	return s.sendLocked(ctx)
+}
+
+// encode checks key and ctx and encodes the value.
+func (s *Store[T]) encode(ctx context.Context, key string, value T) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	limits := &s.cfg.limits
+	if err := limits.checkKey(len(key)); err != nil {
+		return nil, err
+	}
+	encoded, err := s.core.cfg.codec.encode(value)
+	if err != nil {
+		return nil, &KeyError{Key: key, Err: err}
+	}
+	if err := limits.checkValue(encoded); err != nil {
+		return nil, &KeyError{Key: key, Err: err}
+	}
+	return encoded, nil
+}
+
+// admitLocked reports why a write of the key cannot be taken at this moment.
+func (s *Store[T]) admitLocked(key string) error {
+	if s.closing {
+		return ErrClosed
+	}
+	if s.core.live >= s.cfg.limits.Keys {
+		if e := s.index.Get(key); e == nil || e.Val.dead() {
+			return fmt.Errorf("%w: %d keys are held, limit %d", ErrTooMany, s.core.live, s.cfg.limits.Keys)
+		}
+	}
+	return nil
+}
+
+// Delete removes a key, here at once and on every other pod soon. A key that is not held is left alone.
+// Errors are those of [Store.Set].
+func (s *Store[T]) Delete(ctx context.Context, key string) error {
+	return s.DeleteMany(ctx, []string{key})
+}
+
+// DeleteMany removes keys in one step: no reader of any pod sees some of them gone and others not. Keys that
+// are not held are left alone. Errors are those of [Store.Set].
+func (s *Store[T]) DeleteMany(ctx context.Context, keys []string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	size := 0
+	for _, key := range keys {
+		if err := s.cfg.limits.checkKey(len(key)); err != nil {
+			return err
+		}
+		size += recordBytes(len(key), 0)
+	}
+	if err := s.checkBatch(len(keys), size); err != nil {
+		return err
+	}
+	if len(keys) > 1 {
+		keys = slices.Compact(slices.Sorted(slices.Values(keys)))
+	}
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	writes := make([]localWrite[T], 0, len(keys))
+	for _, key := range keys {
+		if e := s.index.Get(key); e != nil && !e.Val.dead() {
+			writes = append(writes, localWrite[T]{key: key, flags: flagDeleted})
+		}
+	}
+	if len(writes) == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	s.reserveLocked(size)
+	if err := s.core.writeBatch(s.now(), writes); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	return s.sendLocked(ctx)
+}
+
+// SetMany stores several values in one step: no reader of any pod sees some of them and not the others. It
+// is one frame, or is refused whole. Errors are those of [Store.Set].
+func (s *Store[T]) SetMany(ctx context.Context, kvs map[string]T) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	writes := make([]localWrite[T], 0, len(kvs))
+	size := 0
+	for key, value := range kvs {
+		encoded, err := s.encode(ctx, key, value)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, localWrite[T]{key: key, value: value, encoded: encoded})
+		size += recordBytes(len(key), len(encoded))
+	}
+	if err := s.checkBatch(len(writes), size); err != nil {
+		return err
+	}
+	slices.SortFunc(writes, func(a, b localWrite[T]) int { return compareKeys(a.key, b.key) })
+	s.mu.Lock()
+	if err := s.admitBatchLocked(writes); err != nil || len(writes) == 0 {
+		s.mu.Unlock()
+		return err
+	}
+	s.reserveLocked(size)
+	if err := s.core.writeBatch(s.now(), writes); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	return s.sendLocked(ctx)
+}
+
+func (s *Store[T]) admitBatchLocked(writes []localWrite[T]) error {
+	if s.closing {
+		return ErrClosed
+	}
+	if s.core.live+len(writes) <= s.cfg.limits.Keys {
+		return nil
+	}
+	fresh := 0
+	for i := range writes {
+		if e := s.index.Get(writes[i].key); e == nil || e.Val.dead() {
+			fresh++
+		}
+	}
+	if s.core.live+fresh > s.cfg.limits.Keys {
+		return fmt.Errorf("%w: %d keys held and %d new ones, limit %d", ErrTooMany, s.core.live, fresh, s.cfg.limits.Keys)
+	}
+	return nil
+}
+
+// checkBatch reports whether a batch is within what one frame may carry.
+func (s *Store[T]) checkBatch(keys, size int) error {
+	switch l := &s.cfg.limits; {
+	case keys > l.BatchKeys:
+		return fmt.Errorf("%w: batch of %d keys, limit %d", ErrTooMany, keys, l.BatchKeys)
+	case size+frameOverhead > l.FrameBytes:
+		return fmt.Errorf("%w: batch of about %d bytes, limit of a frame %d", ErrTooLarge, size, l.FrameBytes)
+	}
+	return nil
+}
+
+// recordBytes bounds what one write takes in a frame.
+func recordBytes(key, value int) int { return key + value + 64 + maxReplaced*16 }
+
+// TrySet stores a value if the key is still at version prev, as [Store.Version] gave it; of many callers on
+// this store with one prev exactly one wins. Any prev with Exists false means "only if the key is absent".
+// It reports whether it won. On other stores a concurrent write may win later, as with Set: this is no lock
+// across pods. With a Merger a version may stay while the value changes, so TrySet guards less there.
+// Errors are those of [Store.Set]; with ErrBroadcast the result is valid.
+func (s *Store[T]) TrySet(ctx context.Context, key string, value T, prev Version) (bool, error) {
+	encoded, err := s.encode(ctx, key, value)
+	if err != nil {
+		return false, err
+	}
+	l := localWrite[T]{key: key, value: value, encoded: encoded}
+	s.mu.Lock()
+	if err := s.admitLocked(key); err != nil {
+		s.mu.Unlock()
+		return false, err
+	}
+	e := s.index.Get(key)
+	switch now := s.versionLocked(e); {
+	case now.Exists != prev.Exists,
+		now.Exists && (!now.Timestamp.Equal(prev.Timestamp) || now.Origin != prev.Origin || now.Seq != prev.Seq):
+		s.mu.Unlock()
+		return false, nil
+	}
+	if e != nil && s.serves(e) {
+		l.deadline = e.Val.deadline()
+	}
+	s.reserveLocked(recordBytes(len(key), len(encoded)))
+	if err := s.core.write(s.now(), &l); err != nil {
+		s.mu.Unlock()
+		return false, err
+	}
+	return true, s.sendLocked(ctx)
+}
+
+// Seed fills an empty store, for example with the defaults of a program. Seeds are ordered below every real
+// write and every delete: a pod that seeds before it caught up overwrites nothing. They cause no events and
+// are not sent as writes; other pods learn them by repair and snapshot. A store that holds a key gives
+// [ErrSeedNonEmpty]; other errors are those of Set, and mean that nothing was stored.
+//
+// A key whose delete was forgotten, after the tombstone TTL, can be seeded again.
+func (s *Store[T]) Seed(initial map[string]T) error {
+	ctx := context.Background()
+	writes := make([]localWrite[T], 0, len(initial))
+	for key, value := range initial {
+		encoded, err := s.encode(ctx, key, value)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, localWrite[T]{key: key, value: value, encoded: encoded, flags: flagSeed})
+	}
+	slices.SortFunc(writes, func(a, b localWrite[T]) int { return compareKeys(a.key, b.key) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return ErrClosed
+	case s.core.live > 0:
+		return ErrSeedNonEmpty
+	}
+	if err := s.admitBatchLocked(writes); err != nil {
+		return err
+	}
+	at := s.now()
+	if err := s.core.seed(at, writes); err != nil {
+		return err
+	}
+	s.settleLocked()
+	return nil
+}
