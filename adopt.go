@@ -15,6 +15,7 @@ type adoption[T any] struct {
 	full     bool                 // held lists all that it holds
 	held     map[origin]*heldDots // by origin of the dots
 	withheld map[origin]*seqSet   // dots that it did not send, too large for us
+	refused  []*update[T]         // by adopt: updates that this replica cannot take
 }
 
 // heldDots are the dots of one origin that a replica holds.
@@ -96,12 +97,14 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 		for i := range s.updates {
 			u := &s.updates[i]
 			if h := holes[u.origin]; h != nil && h.covers(u.seq) {
+				s.refused = append(s.refused, u)
 				continue
 			}
 			r.take(at, u, s.vector)
 			if u.err != nil { // a Merger that fails finds out only now
 				r.report(&KeyError{Key: string(u.key), Err: u.err})
 				hole(holes, u.origin, span{First: u.seq, Last: u.seq})
+				s.refused = append(s.refused, u)
 			}
 		}
 		if s.full && r.on(ruleAbsence) {
@@ -145,7 +148,7 @@ func (r *replica[T]) take(at instant, u *update[T], vector map[origin]*seqSet) {
 	if v := vector[u.origin]; vector != nil && (v == nil || !v.covers(u.seq)) {
 		r.origins.cover(u.origin, u.seq, u.seq)
 	}
-	r.clock.observe(at, u.stamp)
+	r.observe(at, &u.write)
 	if next == nil {
 		return
 	}

@@ -18,7 +18,8 @@ type answer[T any] struct {
 	vector   []wire.VectorEntry
 	floor    int64
 	full     bool
-	maxFrame uint64
+	maxFrame int          // the largest frame that the asker takes
+	records  wire.Records // of the chunk being filled
 
 	view  *cells.View[item[T]] // the moment, when everything must be looked at
 	found []*entry[T]          // its entries, when the recent ones suffice
@@ -72,9 +73,10 @@ func (r *replica[T]) takeWant(at instant, p *peer, m *wire.Want) {
 		return
 	}
 	a := &answer[T]{
-		to: p, series: m.Series, full: m.Full, maxFrame: m.MaxFrame, floor: r.floor, touched: at.mono,
+		to: p, series: m.Series, full: m.Full, maxFrame: askerFrame(m, &r.cfg.limits), floor: r.floor, touched: at.mono,
 		lacks: map[origin][]span{}, withheld: map[origin]*seqSet{},
 	}
+	a.records.Reset(r.origins.at(self).nodeBytes(), r.origins.at(self).id.Boot)
 	r.captureVector(a, theirs, m)
 	r.captureEntries(a)
 	if r.repair.answers == nil {
@@ -83,6 +85,14 @@ func (r *replica[T]) takeWant(at instant, p *peer, m *wire.Want) {
 	r.repair.answers[p.origin] = a
 	r.count.answers++
 	r.pump(at, a)
+}
+
+// askerFrame is the largest frame to send to an asker: its limit, or ours.
+func askerFrame(m *wire.Want, l *Limits) int {
+	if m.MaxFrame == 0 || m.MaxFrame > uint64(l.FrameBytes) {
+		return l.FrameBytes
+	}
+	return int(m.MaxFrame)
 }
 
 // captureVector finds what the asker lacks, and whether it missed a delete that is collected here.
@@ -178,43 +188,35 @@ func (a *answer[T]) next() *entry[T] {
 
 // pump sends chunks while the window has room and the scan its budget.
 func (r *replica[T]) pump(at instant, a *answer[T]) {
-	var recs wire.Records
-	recs.Reset(r.origins.at(self).nodeBytes(), r.origins.at(self).id.Boot)
-	for budget := scanBudget; budget > 0 && !a.last && len(a.window) < repairWindow; {
-		for recs.Len() < chunkBytes && !a.ended && budget > 0 {
-			e := a.next()
-			if e == nil {
-				a.ended = true
-				break
-			}
-			budget--
-			r.addParts(a, &recs, e)
+	for budget := scanBudget; budget > 0 && !a.last && len(a.window) < repairWindow; budget-- {
+		e := a.next()
+		if e != nil {
+			r.addParts(at, a, e)
+		} else {
+			a.ended = true
 		}
-		if recs.Len() < chunkBytes && !a.ended {
-			// Out of budget with a chunk half filled: sent as it is, for keeping it would keep the asker waiting.
-			if recs.Count() == 0 {
-				return
-			}
+		if a.ended || a.records.Len() >= chunkBytes {
+			r.sendChunk(at, a)
 		}
-		r.sendChunk(at, a, &recs)
-		recs.Reset(r.origins.at(self).nodeBytes(), r.origins.at(self).id.Boot)
+	}
+	if !a.last && a.records.Count() > 0 && len(a.window) < repairWindow {
+		r.sendChunk(at, a) // the budget is used up: what was found is not kept back for the rest of the scan
 	}
 }
 
 // addParts adds those writes of an entry that the asker lacks.
-func (r *replica[T]) addParts(a *answer[T], recs *wire.Records, e *entry[T]) {
+func (r *replica[T]) addParts(at instant, a *answer[T], e *entry[T]) {
 	for p := range r.parts(e) {
 		if a.full && p.flags&flagDeleted == 0 {
 			a.heldDots[p.origin] = append(a.heldDots[p.origin], heldDot{p.seq, p.dead()})
 		}
-		if !inSpans(a.lacks[p.origin], p.seq) {
-			continue
+		if inSpans(a.lacks[p.origin], p.seq) {
+			r.addRecord(at, a, e.Key, &p)
 		}
-		r.addRecord(a, recs, e.Key, &p)
 	}
 }
 
-func (r *replica[T]) addRecord(a *answer[T], recs *wire.Records, key string, p *partView[T]) {
+func (r *replica[T]) addRecord(at instant, a *answer[T], key string, p *partView[T]) {
 	var encoded []byte
 	if !p.dead() {
 		var err error
@@ -224,22 +226,24 @@ func (r *replica[T]) addRecord(a *answer[T], recs *wire.Records, key string, p *
 			return
 		}
 	}
-	const overhead = 4 << 10 // of a frame beside the value
-	if a.maxFrame > 0 && uint64(len(encoded)+len(key)+overhead) > a.maxFrame {
+	switch size := recordBytes(len(key), len(encoded)) + frameOverhead; {
+	case size > a.maxFrame:
 		hole(a.withheld, p.origin, p.run())
 		return
+	case a.records.Count() > 0 && a.records.Len()+size > a.maxFrame:
+		r.sendChunk(at, a)
 	}
+	recs := &a.records
 	st := r.origins.at(p.origin)
 	var index uint32
 	if p.origin != self {
 		index = recs.Index(st.nodeBytes(), st.id.Boot)
 	}
-	rec := wire.Record{
+	recs.Add(&wire.Record{
 		Flags: p.flags & flagsSent, Origin: index, Key: unsafeBytes(key), Seq: p.seq, Stamp: p.stamp,
 		Deadline: p.deadline, Value: encoded, BatchFirst: p.batch.first, BatchLen: p.batch.n,
 		Replaced: r.wireDots(recs, p.replaced),
-	}
-	recs.Add(&rec)
+	})
 }
 
 // run is the dots that stand or fall with this one: its batch, or itself.
@@ -251,30 +255,36 @@ func (p *partView[T]) run() span {
 }
 
 // sendChunk sends what was gathered. The last chunk carries vector, floor and, if full, what is held.
-func (r *replica[T]) sendChunk(at instant, a *answer[T], recs *wire.Records) {
+func (r *replica[T]) sendChunk(at instant, a *answer[T]) {
 	st := r.origins.at(a.to.origin)
-	m := wire.Have{To: st.id, Series: a.series, Index: a.acked + uint64(len(a.window)), Full: a.full, Last: a.ended}
-	if a.ended {
-		a.last = true
+	m := wire.Have{To: st.id, Series: a.series, Index: a.acked + uint64(len(a.window)), Full: a.full}
+	if a.ended && a.records.Len() < 2*chunkBytes { // else a chunk of its own follows
+		a.last, m.Last = true, true
 		m.Vector, m.Floor = a.vector, a.floor
 		if !r.on(ruleCaptureVector) {
 			m.Vector = r.currentVector()
 		}
 		m.Held = r.heldEntries(a)
 		m.Withheld = r.withheldEntries(a)
-		if a.view != nil {
-			a.view.Close()
-		}
-		a.view, a.heldDots, a.found = nil, nil, nil
+		a.close()
 	}
 	h := r.header(at)
-	frame := wire.AppendHave(nil, &h, &m, recs, true)
+	frame := wire.AppendHave(nil, &h, &m, &a.records, true)
+	r.count.repairSent += uint64(a.records.Count())
+	a.records.Reset(h.Node, h.Boot)
 	a.window = append(a.window, frame)
 	r.out.frames = append(r.out.frames, outFrame{to: st.node, bytes: frame})
-	r.count.repairSent += uint64(recs.Count())
 	if a.last && m.Index == 0 {
 		r.endAnswer(a.to.origin) // if it is lost the want comes again, and is answered anew
 	}
+}
+
+// close lets go of what is needed to read on.
+func (a *answer[T]) close() {
+	if a.view != nil {
+		a.view.Close()
+	}
+	a.view, a.heldDots, a.found = nil, nil, nil
 }
 
 func (r *replica[T]) currentVector() []wire.VectorEntry {
@@ -349,8 +359,8 @@ func (r *replica[T]) resend(a *answer[T]) {
 }
 
 func (r *replica[T]) endAnswer(o origin) {
-	if a := r.repair.answers[o]; a != nil && a.view != nil {
-		a.view.Close()
+	if a := r.repair.answers[o]; a != nil {
+		a.close()
 	}
 	delete(r.repair.answers, o)
 }

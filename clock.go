@@ -2,6 +2,7 @@ package podshare
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -18,28 +19,27 @@ type instant struct {
 // Invariant: last never follows a stamp further ahead of now than maxSkew, nor one that a broken clock
 // forced upon a single key, so that no pod drags another away from real time.
 type clock struct {
-	last    int64
-	maxSkew int64 // ns
-	offset  int64 // added to this pod's wall clock; see correct
+	last     int64
+	maxSkew  int64        // ns
+	offset   atomic.Int64 // ns, added to this pod's wall clock; see correct. Readers use it without a lock
+	gullible bool         // ruleObserveWithinSkew is off
 }
 
 // now is the time that stamps, deadlines and ages use.
-func (c *clock) now(at instant) int64 { return at.wall + c.offset }
+func (c *clock) now(at instant) int64 { return at.wall + c.offset.Load() }
 
 // correct sets the offset from those of the live peers (peer's clock minus ours, ns). A clock that agrees
 // with the lower median within the skew bound is believed; one that does not is overruled by it.
 func (c *clock) correct(offsets []int64) (overruled bool) {
-	c.offset = 0
-	if len(offsets) == 0 {
-		return false
+	var offset int64
+	if len(offsets) > 0 {
+		slices.Sort(offsets)
+		if median := offsets[(len(offsets)-1)/2]; median > c.maxSkew || median < -c.maxSkew {
+			offset = median
+		}
 	}
-	slices.Sort(offsets)
-	median := offsets[(len(offsets)-1)/2]
-	if median > c.maxSkew || median < -c.maxSkew {
-		c.offset = median
-		return true
-	}
-	return false
+	c.offset.Store(offset)
+	return offset != 0
 }
 
 // stamp returns the stamp of a local write that must follow all of after (each the stamp of something the
@@ -60,7 +60,7 @@ func (c *clock) stamp(at instant, after int64) (int64, error) {
 
 // observe takes note of a received stamp.
 func (c *clock) observe(at instant, stamp int64) {
-	if stamp > c.last && stamp <= c.now(at)+c.maxSkew {
+	if stamp > c.last && (stamp <= c.now(at)+c.maxSkew || c.gullible) {
 		c.last = stamp
 	}
 }

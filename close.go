@@ -37,10 +37,13 @@ func (s *Store[T]) CloseWithContext(ctx context.Context) error {
 	close(s.closed)
 	s.mu.Unlock()
 
-	select {
-	case <-s.published:
-	case <-ctx.Done():
-		s.abort() // a publish that is stuck ends with its context
+	for _, ended := range []<-chan struct{}{s.published, s.snapshotted} {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			s.abort() // what is stuck in the transport ends with its context
+			<-ended
+		}
 	}
 	err := errors.Join(ctx.Err(), s.finalSnapshot(ctx))
 	s.abort()

@@ -12,6 +12,9 @@ func (r *replica[T]) stillDue(a aged) bool {
 
 // expire latches what is past its deadline.
 func (r *replica[T]) expire(at instant) {
+	if !r.on(ruleLatchExpired) {
+		return
+	}
 	now := r.clock.now(at)
 	for {
 		a, ok := r.deadlines.first()

@@ -120,7 +120,7 @@ func (it *item[T]) encoded() []byte {
 // older reports whether a is ordered before b: by class, stamp, node, sequence number, boot. The order is
 // total and the same on every replica, whatever the clocks said.
 func (os *origins) older(a, b *write) bool {
-	if seedA, seedB := a.flags&flagSeed, b.flags&flagSeed; seedA != seedB {
+	if seedA, seedB := a.flags&flagSeed, b.flags&flagSeed; seedA != seedB && !os.oneClass {
 		return seedA != 0
 	}
 	if a.stamp != b.stamp {

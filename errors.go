@@ -66,12 +66,17 @@ func (e *StampError) Error() string {
 	return fmt.Sprintf("podshare: stamp %v is outside of 1970 to 2200", e.Time)
 }
 
-// SkewError is reported when this pod's clock differs from the median of the live pods' by more than the
-// skew bound. Until that ends the median is used in its place.
+// SkewError is reported when clocks differ by more than the skew bound: that of this pod from the median of
+// the live pods', which is used in its place until that ends; or that of another pod, whose writes are applied
+// all the same.
 type SkewError struct {
-	Offset time.Duration // how far this clock is ahead
+	Node   string        // the pod whose clock is off; "" for this one
+	Offset time.Duration // how far it is ahead
 }
 
 func (e *SkewError) Error() string {
-	return fmt.Sprintf("podshare: this pod's clock is off by %v; the median of the live pods is used", e.Offset)
+	if e.Node == "" {
+		return fmt.Sprintf("podshare: this pod's clock is off by %v; the median of the live pods is used", e.Offset)
+	}
+	return fmt.Sprintf("podshare: a write of %.64q is stamped %v ahead", e.Node, e.Offset)
 }

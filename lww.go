@@ -2,6 +2,7 @@ package podshare
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/podshare/podshare/internal/wire"
 )
@@ -44,7 +45,7 @@ func (r *replica[T]) apply(at instant, u *update[T]) bool {
 			r.origins.cover(d.origin, d.seq, d.seq)
 		}
 	}
-	r.clock.observe(at, u.stamp)
+	r.observe(at, &u.write)
 	if next == nil {
 		r.count.rejected++
 		return false
@@ -52,6 +53,21 @@ func (r *replica[T]) apply(at instant, u *update[T]) bool {
 	r.put(cur, next)
 	r.count.applied++
 	return true
+}
+
+// observe takes note of the stamp of a received write, and reports one that is too far ahead: once a minute
+// for each origin.
+func (r *replica[T]) observe(at instant, w *write) {
+	r.clock.observe(at, w.stamp)
+	ahead := w.stamp - r.clock.now(at)
+	if ahead <= r.clock.maxSkew || r.cfg.quietSkew {
+		return
+	}
+	st := r.origins.at(w.origin)
+	if st.skewReported == 0 || at.mono-st.skewReported > int64(time.Minute) {
+		st.skewReported = max(at.mono, 1)
+		r.report(&SkewError{Node: st.node, Offset: time.Duration(ahead)})
+	}
 }
 
 // successor returns what an update makes of a key, nil if it changes nothing. It changes nothing itself.
@@ -196,6 +212,7 @@ func (r *replica[T]) write(at instant, l *localWrite[T]) error {
 		r.send(&u)
 	}
 	r.count.local++
+	r.collectOnWrite(at)
 	return nil
 }
 
@@ -204,7 +221,7 @@ func (r *replica[T]) write(at instant, l *localWrite[T]) error {
 func (r *replica[T]) predecessor(cur *entry[T], f flags) int64 {
 	switch {
 	case cur == nil:
-		if f&flagSeed != 0 {
+		if f&flagSeed != 0 || !r.on(ruleStampAfterFloor) {
 			return 0
 		}
 		return r.floor

@@ -55,7 +55,7 @@ func (r *replica[T]) joinUpdate(at instant, cur *entry[T], u *update[T]) (*entry
 		return r.fold(cur, u, next)
 	}
 	if old.deleted.seq != 0 && os.older(&u.write, &old.deleted) && r.on(ruleDeleteDropsOlder) {
-		return r.takeOver(cur, u, old)
+		return nil, nil //nolint:nilnil // deleted before it came; what it replaced is older still
 	}
 	for i := range old.parts {
 		p := &old.parts[i]
@@ -77,21 +77,6 @@ func (r *replica[T]) joinUpdate(at instant, cur *entry[T], u *update[T]) (*entry
 		p.owner = r.ownerOf(at, p.origin)
 	}
 	next.insert(os, &p)
-	return r.fold(cur, u, next)
-}
-
-// takeOver applies only the removals of an update that a delete has overtaken: the parts that it names as
-// replaced are in it, and it is deleted.
-func (r *replica[T]) takeOver(cur *entry[T], u *update[T], old *join[T]) (*entry[T], error) {
-	next := &join[T]{deleted: old.deleted}
-	for i := range old.parts {
-		if !slices.Contains(u.replaced, old.parts[i].dot()) {
-			next.parts = append(next.parts, old.parts[i])
-		}
-	}
-	if len(next.parts) == len(old.parts) {
-		return nil, nil //nolint:nilnil // nothing to do, and nothing wrong
-	}
 	return r.fold(cur, u, next)
 }
 

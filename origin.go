@@ -32,6 +32,8 @@ type originState struct {
 	sum   uint64 // hash of seen as counted in origins.vectorSum
 	dirty bool   // seen changed since sum was counted
 
+	skewReported int64 // monotonic ns of the last report of a stamp far ahead; 0: never
+
 	peer  *peer  // liveness, once a frame came from it; nil for an origin known by hearsay only
 	owner *owner // its owned keys; nil when it has none
 }
@@ -42,6 +44,7 @@ type origins struct {
 	byID      map[wire.ID]origin
 	changed   []origin // those with dirty set
 	vectorSum uint64   // Σ hash(seen), order-independent; see vectorHash
+	oneClass  bool     // ruleSeedsBelowWrites is off
 }
 
 func newOrigins(node string, boot uint64) origins {

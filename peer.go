@@ -111,7 +111,7 @@ func (r *replica[T]) interval() int64 {
 }
 
 // patience is how long a peer may be silent and still count as live.
-func (p *peer) patience(ours int64) int64 { return missedBeats * max(p.interval, ours) * 11 / 10 }
+func (p *peer) patience(ours int64) int64 { return missedBeats * max(p.interval, ours) }
 
 // watchPeers drops those that fell silent, and sets the clock right.
 func (r *replica[T]) watchPeers(at instant) {
@@ -136,7 +136,7 @@ func (r *replica[T]) watchPeers(at instant) {
 	}
 	wrong := r.clock.correct(offsets)
 	if wrong && !r.peers.wrong {
-		r.report(&SkewError{Offset: time.Duration(-r.clock.offset)})
+		r.report(&SkewError{Offset: time.Duration(-r.clock.offset.Load())})
 	}
 	r.peers.wrong = wrong
 }

@@ -27,7 +27,7 @@ type outbox struct {
 	frames  []*dataFrame // full ones, before what is in replica.sent
 	bytes   int          // in frames
 	control []outFrame   // from the replica: heartbeats, repair; after the data they may speak of
-	spare   wire.Records // its buffer is used again
+	spare   *dataFrame   // used again
 	lost    uint64
 }
 
@@ -42,20 +42,21 @@ type dataFrame struct {
 	header  wire.Header
 	records wire.Records
 	ticket  *ticket // nil if nobody waits
+	at      instant // when it was closed
 }
 
 var errPublishQueueFull = errors.New("too many writes wait to be sent")
 
 // reserveLocked makes room for a write of about n bytes in the frame being filled.
-func (s *Store[T]) reserveLocked(n int) {
+func (s *Store[T]) reserveLocked(at instant, n int) {
 	if have := s.core.sent.Len(); have > 0 && (have >= frameTarget || have+n+frameOverhead > s.cfg.limits.FrameBytes) {
-		s.sealLocked()
+		s.sealLocked(at)
 	}
 }
 
 // sealLocked closes the frame being filled.
-func (s *Store[T]) sealLocked() {
-	f := s.takeSentLocked()
+func (s *Store[T]) sealLocked(at instant) {
+	f := s.takeSentLocked(at)
 	s.out.frames = append(s.out.frames, f)
 	s.out.bytes += f.records.Len()
 	for s.out.bytes > s.cfg.limits.Pending && len(s.out.frames) > 0 {
@@ -68,26 +69,30 @@ func (s *Store[T]) sealLocked() {
 }
 
 // takeSentLocked takes the writes that wait, with the head up to which they reach.
-func (s *Store[T]) takeSentLocked() *dataFrame {
-	f := &dataFrame{header: s.core.header(s.now()), records: s.core.sent, ticket: s.out.ticket}
-	s.core.sent, s.out.spare, s.out.ticket = s.out.spare, wire.Records{}, nil
+func (s *Store[T]) takeSentLocked(at instant) *dataFrame {
+	f := s.out.spare
+	if f == nil {
+		f = &dataFrame{}
+	}
+	s.out.spare = nil
+	f.header, f.ticket, f.at = s.core.header(at), s.out.ticket, at
+	s.out.ticket = nil
+	f.records, s.core.sent = s.core.sent, f.records
 	s.core.sent.Reset(f.header.Node, f.header.Boot)
 	return f
 }
 
 // sendLocked sends what the caller has just written, or waits until another does. It unlocks mu.
-func (s *Store[T]) sendLocked(ctx context.Context) error {
+func (s *Store[T]) sendLocked(ctx context.Context, at instant) error {
 	s.settleLocked()
-	if !s.out.busy && ctx.Done() == nil {
+	if !s.out.busy && ctx.Done() == nil && len(s.out.frames) == 0 {
 		s.out.busy = true
-		f := s.nextLocked()
+		f := s.nextLocked(at)
 		s.mu.Unlock()
 		err := s.publish(f)
 		s.mu.Lock()
 		s.out.busy = false
-		if f.records.Len() <= frameTarget {
-			s.out.spare = f.records
-		}
+		s.keepLocked(f)
 		if s.closing || s.out.waiting() || s.core.sent.Count() > 0 {
 			signal(s.publishing)
 		}
@@ -118,10 +123,17 @@ func broadcastError(err error) error {
 	return fmt.Errorf("%w: %w", ErrBroadcast, err)
 }
 
+// keepLocked keeps a frame that was published for the next one, unless its buffer grew large.
+func (s *Store[T]) keepLocked(f *dataFrame) {
+	if f.records.Len() <= frameTarget {
+		s.out.spare = f
+	}
+}
+
 func (o *outbox) waiting() bool { return len(o.frames) > 0 || len(o.control) > 0 }
 
 // nextLocked takes the next frame of writes, nil if there is none.
-func (s *Store[T]) nextLocked() *dataFrame {
+func (s *Store[T]) nextLocked(at instant) *dataFrame {
 	if len(s.out.frames) > 0 {
 		f := s.out.frames[0]
 		s.out.frames = s.out.frames[1:]
@@ -129,15 +141,16 @@ func (s *Store[T]) nextLocked() *dataFrame {
 		return f
 	}
 	if s.core.sent.Count() > 0 {
-		return s.takeSentLocked()
+		return s.takeSentLocked(at)
 	}
 	return nil
 }
 
 // publish sends a frame and tells those who wait for it.
 func (s *Store[T]) publish(f *dataFrame) error {
-	frame := wire.AppendData(nil, &f.header, &f.records, true)
-	err := s.publishTo(s.channel, frame)
+	size := f.records.Len() + len(f.header.Node) + len(f.header.Codec) + 64
+	frame := wire.AppendData(make([]byte, 0, size), &f.header, &f.records, true)
+	err := s.publishTo(f.at, s.channel, frame)
 	f.finish(err)
 	return err
 }
@@ -149,10 +162,10 @@ func (f *dataFrame) finish(err error) {
 	}
 }
 
-func (s *Store[T]) publishTo(channel string, frame []byte) error {
+func (s *Store[T]) publishTo(at instant, channel string, frame []byte) error {
 	s.counts.publishes.Add(1)
 	s.counts.publishedBytes.Add(uint64(len(frame)))
-	err := s.transport.Publish(s.publishContext(), channel, frame)
+	err := s.transport.Publish(s.publishContext(at), channel, frame)
 	if err != nil {
 		s.counts.publishErrors.Add(1)
 	}
@@ -161,14 +174,13 @@ func (s *Store[T]) publishTo(channel string, frame []byte) error {
 
 // publishContext is used for the publishes of about a second, since making one costs as much as a publish.
 // Only the one who publishes calls it.
-func (s *Store[T]) publishContext() context.Context {
+func (s *Store[T]) publishContext(at instant) context.Context {
 	c := &s.publishCtx
-	now := time.Now()
-	if c.ctx == nil || c.ctx.Err() != nil || now.Sub(c.made) > publishTimeout/4 {
+	if c.ctx == nil || at.mono-c.made > int64(publishTimeout/4) || c.ctx.Err() != nil {
 		if c.cancel != nil {
 			c.cancel()
 		}
-		c.made = now
+		c.made = at.mono
 		c.ctx, c.cancel = context.WithTimeout(s.base, publishTimeout*5/4)
 	}
 	return c.ctx
@@ -178,7 +190,7 @@ func (s *Store[T]) publishContext() context.Context {
 type publishCtx struct {
 	ctx    context.Context //nolint:containedctx // renewed by publishContext
 	cancel context.CancelFunc
-	made   time.Time
+	made   int64 // monotonic ns
 }
 
 // runPublisher sends what callers do not send themselves, until the store is closed and nothing waits.
@@ -204,7 +216,8 @@ func (s *Store[T]) publishWaiting() (idle bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !s.out.busy {
-		f, control := s.nextLocked(), []outFrame(nil)
+		at := s.now()
+		f, control := s.nextLocked(at), []outFrame(nil)
 		if f == nil {
 			control, s.out.control = s.out.control, nil
 		}
@@ -216,21 +229,24 @@ func (s *Store[T]) publishWaiting() (idle bool) {
 		if f != nil {
 			_ = s.publish(f) // told to those who wait
 		} else {
-			s.publishControl(control)
+			s.publishControl(at, control)
 		}
 		s.mu.Lock()
+		if f != nil {
+			s.keepLocked(f)
+		}
 		s.out.busy = false
 	}
 	return false
 }
 
-func (s *Store[T]) publishControl(frames []outFrame) {
+func (s *Store[T]) publishControl(at instant, frames []outFrame) {
 	for _, f := range frames {
 		channel := s.channel
 		if f.to != "" {
 			channel = inboxName(s.topic, f.to)
 		}
-		if err := s.publishTo(channel, f.bytes); err != nil {
+		if err := s.publishTo(at, channel, f.bytes); err != nil {
 			s.report(fmt.Errorf("podshare: publish: %w", err))
 		}
 	}

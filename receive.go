@@ -68,6 +68,7 @@ func (r *replica[T]) takeData(at instant, p *peer, in *inbound[T]) {
 		r.takeBatch(at, us[:n])
 		us = us[n:]
 	}
+	r.collectOnWrite(at)
 	r.findHole(at, p.origin, p.head)
 }
 
@@ -116,6 +117,7 @@ func (r *replica[T]) tick(at instant) int64 {
 	}
 	r.tickRepair(at)
 	r.beat(at)
+	r.watchHealth(at)
 	return r.next(at)
 }
 

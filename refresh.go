@@ -19,7 +19,7 @@ func (s *Store[T]) Refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("podshare: fetch snapshot: %w", err)
 	}
-	if _, err := s.absorb(stored); err != nil {
+	if _, _, err := s.absorb(stored); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -48,6 +48,9 @@ type replica[T any] struct {
 	rewritten map[string]int64 // owned keys written again after a lapse, and when (monotonic ns)
 	collectAt int64            // monotonic ns of the next collection
 
+	health health
+	deaf   bool // no frame will come any more
+
 	rng   *rand.Rand // jitter
 	out   effects[T]
 	count counters
@@ -68,6 +71,7 @@ type replicaConfig[T any] struct {
 	limits       Limits
 	tombstoneTTL time.Duration
 	maxSkew      time.Duration
+	quietSkew    bool // writes stamped beyond maxSkew are not reported
 	lease        time.Duration
 	heartbeat    time.Duration // the shortest interval
 	collectEvery time.Duration
@@ -102,12 +106,15 @@ func newReplica[T any](cfg replicaConfig[T], at instant) *replica[T] {
 		cfg:     cfg,
 		index:   cells.New[item[T]](),
 		origins: newOrigins(cfg.node, cfg.boot),
-		clock:   clock{maxSkew: int64(cfg.maxSkew)},
+
 		owners:  map[origin]*owner{},
 		repair:  repair[T]{due: never},
 		refused: refusals{},
 		rng:     rand.New(rand.NewPCG(cfg.seed, cfg.boot)), //nolint:gosec // jitter
 	}
+	r.clock.maxSkew = int64(cfg.maxSkew)
+	r.origins.oneClass = !r.on(ruleSeedsBelowWrites)
+	r.clock.gullible = !r.on(ruleObserveWithinSkew)
 	r.sent.Reset([]byte(cfg.node), cfg.boot)
 	r.startPeers(at)
 	return r
@@ -180,6 +187,16 @@ func (r *replica[T]) shown(e *entry[T]) bool {
 		return false
 	}
 	return e.Val.ext == nil || e.Val.ext.owner == nil || e.Val.ext.owner.heard.Load()
+}
+
+// serves reports whether readers are given e at this moment: it is live, its deadline has not passed and
+// its owner was heard within the lease. Any goroutine may ask.
+func (r *replica[T]) serves(at instant, e *entry[T]) bool {
+	x := e.Val.ext
+	if e.Val.dead() || x == nil {
+		return !e.Val.dead()
+	}
+	return (x.deadline == 0 || r.clock.now(at) < x.deadline) && (x.owner == nil || x.owner.serves(at.mono))
 }
 
 // group is a set of changes that readers see all at once. They are staged beside the index until it ends.

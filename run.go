@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -14,22 +15,24 @@ var errSubscriptionEnded = errors.New("podshare: the transport ended the subscri
 // sent again when it is still wanted.
 const maxControl = 1024
 
-// run takes in frames and does what is due, until the subscriptions end.
-func (s *Store[T]) run(frames, inbox <-chan []byte) {
+// run takes in frames and does what is due, until ctx ends.
+func (s *Store[T]) run(ctx context.Context, frames, inbox <-chan []byte) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	in := new(inbound[T])
-	for frames != nil || inbox != nil {
+	for {
 		select {
+		case <-ctx.Done():
+			return
 		case frame, ok := <-frames:
 			if !ok {
-				frames = s.ended()
+				frames = s.subscriptionEnded(ctx)
 				continue
 			}
 			in = s.receive(in, frame)
 		case frame, ok := <-inbox:
 			if !ok {
-				inbox = s.ended()
+				inbox = s.subscriptionEnded(ctx)
 				continue
 			}
 			in = s.receive(in, frame)
@@ -41,12 +44,13 @@ func (s *Store[T]) run(frames, inbox <-chan []byte) {
 	}
 }
 
-// ended notes that a subscription's channel was closed. Before Close that is the transport's doing, and the
-// store is cut off for good.
-func (s *Store[T]) ended() <-chan []byte {
-	select {
-	case <-s.closed:
-	default:
+// subscriptionEnded notes that the transport closed a subscription that was not ended here: the store is
+// cut off for good. The nil channel that it returns is never ready.
+func (s *Store[T]) subscriptionEnded(ctx context.Context) <-chan []byte {
+	if ctx.Err() == nil {
+		s.mu.Lock()
+		s.core.deaf = true
+		s.mu.Unlock()
 		s.report(errSubscriptionEnded)
 	}
 	return nil
@@ -61,7 +65,10 @@ func (s *Store[T]) receive(in *inbound[T], frame []byte) *inbound[T] {
 	s.counts.receivedBytes.Add(uint64(len(frame)))
 	if err := in.open(frame, &s.core.cfg.codec, &s.cfg.limits); err != nil {
 		s.counts.badFrames.Add(1)
-		s.report(err)
+		if at := s.now().mono; at >= s.complainAt {
+			s.complainAt = at + int64(time.Second) // a stranger on the topic must not drown all else
+			s.report(err)
+		}
 		return in
 	}
 	s.mu.Lock()
@@ -83,8 +90,8 @@ func (s *Store[T]) tick() time.Duration {
 	defer s.mu.Unlock()
 	at := s.now()
 	next := s.core.tick(at)
-	s.settleLocked()
 	s.nextTick = next
+	s.settleLocked()
 	return max(time.Duration(next-at.mono), time.Millisecond/10)
 }
 
@@ -109,8 +116,8 @@ func (s *Store[T]) settleLocked() (early bool) {
 		clear(out.errs)
 		out.errs = out.errs[:0]
 	}
-	if s.core.exchanges != s.exchanges {
-		s.exchanges = s.core.exchanges
+	if n := s.core.exchanges<<16 + uint64(len(s.core.peers.list)); n != s.exchanges {
+		s.exchanges = n
 		close(s.exchanged)
 		s.exchanged = make(chan struct{})
 	}

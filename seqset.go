@@ -144,6 +144,15 @@ func (s *seqSet) includes(o *seqSet) bool {
 	return true
 }
 
+// lacking counts the numbers from 1 to last that were not seen.
+func (s *seqSet) lacking(last uint64) uint64 {
+	var n uint64
+	for _, gap := range s.missing(span{First: 1, Last: last}) {
+		n += gap.Last - gap.First + 1
+	}
+	return n
+}
+
 func (s *seqSet) equal(o *seqSet) bool {
 	return s.head == o.head && slices.Equal(s.spans, o.spans)
 }

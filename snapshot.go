@@ -23,6 +23,9 @@ const maxSnapshot = 1<<31 - 1
 // up to twice as many.
 const lookLater = 10
 
+// snapshotTimeout bounds one fetching and storing.
+const snapshotTimeout = 30 * time.Second
+
 type snapshotter struct {
 	soon  chan struct{} // one token: own writes are not stored yet
 	later chan struct{} // one token: other writes may not be stored yet
@@ -53,26 +56,27 @@ func (s *Store[T]) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("podshare: fetch snapshot of %q: %w", s.topic, err)
 	}
-	if _, err := s.absorb(data); err != nil {
+	if _, _, err := s.absorb(data); err != nil {
 		s.report(err) // whoever is alive has all of it
 	}
 	return nil
 }
 
-// absorb merges a stored snapshot into the store. It reports whether the store holds more than it.
-func (s *Store[T]) absorb(data []byte) (more bool, err error) {
+// absorb merges a stored snapshot into the store. It reports whether the store holds more than it, and the
+// writes that it could not take.
+func (s *Store[T]) absorb(data []byte) (more bool, refused []*update[T], err error) {
 	if len(data) == 0 {
-		return true, nil
+		return true, nil, nil
 	}
 	snap, err := openSnapshot(data, &s.core.cfg.codec, &s.cfg.limits)
 	if err != nil {
-		return true, err
+		return true, nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	more = s.core.absorb(s.now(), snap)
+	more, refused = s.core.absorb(s.now(), snap)
 	s.settleLocked()
-	return more, nil
+	return more, refused, nil
 }
 
 // snapshotState is a stored snapshot, parsed and decoded.
@@ -98,8 +102,9 @@ func openSnapshot[T any](data []byte, c *codec[T], l *Limits) (*snapshotState[T]
 	return s, nil
 }
 
-// absorb merges a snapshot like a full answer. It reports whether this replica has more than it.
-func (r *replica[T]) absorb(at instant, snap *snapshotState[T]) (more bool) {
+// absorb merges a snapshot like a full answer. It reports whether this replica has more than it, and what it
+// could not take.
+func (r *replica[T]) absorb(at instant, snap *snapshotState[T]) (more bool, refused []*update[T]) {
 	from := r.internNode(snap.header.Node, snap.header.Boot)
 	r.resolveUpdates(from, snap.updates, &snap.RecordList)
 	s := adoption[T]{updates: snap.updates, floor: snap.Floor, full: r.live+r.tombs > 0}
@@ -114,73 +119,25 @@ func (r *replica[T]) absorb(at instant, snap *snapshotState[T]) (more bool) {
 		more = more || !v.includes(&st.seen) || s.marks[origin(o)] < st.mark
 	}
 	r.adopt(at, &s)
-	return more
+	return more, s.refused
 }
 
-// encodeSnapshot returns the whole state of this moment.
-func (s *Store[T]) encodeSnapshot() []byte {
+// encodeSnapshot returns the whole state of this moment, and with it what the stored snapshot holds and this
+// store refused: it is not this store's to drop.
+func (s *Store[T]) encodeSnapshot(refused []*update[T]) []byte {
 	s.mu.Lock()
-	r := s.core
-	h := r.header(s.now())
-	m := wire.Snapshot{Floor: r.floor, Vector: r.currentVector()}
-	view := r.index.View()
-	names := make([]originState, len(r.origins.list))
-	for i, st := range r.origins.list {
-		names[i] = originState{id: st.id, node: st.node}
-	}
+	w := s.core.captureSnapshot(s.now())
 	s.mu.Unlock()
-	defer view.Close()
-
-	var recs wire.Records
-	recs.Reset(h.Node, h.Boot)
-	var dots []wire.Dot
-	index := func(o origin) uint32 {
-		if o == self {
-			return 0
-		}
-		return recs.Index(unsafeBytes(names[o].node), names[o].id.Boot)
+	data := w.encode(refused)
+	for _, err := range w.errs {
+		s.report(err)
 	}
-	for e := view.Next(); e != nil; e = view.Next() {
-		for p := range r.parts(e) {
-			rec := wire.Record{
-				Flags: p.flags & flagsSent, Origin: index(p.origin), Key: unsafeBytes(e.Key), Seq: p.seq, Stamp: p.stamp,
-				Deadline: p.deadline, BatchFirst: p.batch.first, BatchLen: p.batch.n,
-			}
-			if !p.dead() {
-				encoded, err := r.encodedPart(&p)
-				if err != nil {
-					s.report(&KeyError{Key: e.Key, Err: err})
-					m.Vector = exceptDots(m.Vector, names[p.origin].id, p.run())
-					continue
-				}
-				rec.Value = encoded
-			}
-			dots = dots[:0]
-			for _, d := range p.replaced {
-				dots = append(dots, wire.Dot{Origin: index(d.origin), Seq: d.seq})
-			}
-			rec.Replaced = dots
-			recs.Add(&rec)
-		}
-	}
-	return wire.AppendSnapshot(nil, &h, &m, &recs, true)
-}
-
-// exceptDots takes dots out of a vector: what is not in the snapshot must not look dead in it.
-func exceptDots(vector []wire.VectorEntry, id wire.ID, run span) []wire.VectorEntry {
-	for i := range vector {
-		if v := &vector[i]; v.ID == id {
-			var holes, seen seqSet
-			holes.add(run.First, run.Last)
-			seen.join(&seqSet{head: v.Head, spans: v.Spans}, &holes)
-			v.Head, v.Spans = seen.head, seen.spans
-		}
-	}
-	return vector
+	return data
 }
 
 // runSnapshotter stores what changed: own writes after the debounce window, others' much later.
 func (s *Store[T]) runSnapshotter() {
+	defer close(s.snapshotted)
 	p := &s.snapshots
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -202,7 +159,10 @@ func (s *Store[T]) runSnapshotter() {
 			plan(lookLater*debounce + rand.N(lookLater*debounce)) //nolint:gosec // jitter
 		case <-timer.C:
 			due = time.Time{}
-			if err := s.persist(s.base); err != nil {
+			ctx, cancel := context.WithTimeout(s.base, snapshotTimeout)
+			err := s.persist(ctx)
+			cancel()
+			if err != nil {
 				s.report(err)
 				plan(lookLater * debounce) // the keys stayed dirty
 			}
@@ -237,19 +197,21 @@ func (s *Store[T]) mergeStored(ctx context.Context, p *snapshotter) error {
 	if err != nil {
 		return fmt.Errorf("podshare: fetch snapshot: %w", err)
 	}
+	var refused []*update[T]
 	if len(stored) == 0 || maphash.Bytes(p.seed, stored) != p.written {
-		more, err := s.absorb(stored)
+		var more bool
+		more, refused, err = s.absorb(stored)
 		if err != nil {
 			s.report(err)
-			if errors.Is(err, ErrCodecMismatch) {
-				return nil // it is another fleet's: reported, and left alone
+			if errors.Is(err, ErrCodecMismatch) || errors.Is(err, wire.ErrVersion) {
+				return nil // another fleet's, or a newer one's: reported, and left alone
 			}
 		} else if !more {
 			p.written = maphash.Bytes(p.seed, stored)
 			return nil
 		}
 	}
-	data := s.encodeSnapshot()
+	data := s.encodeSnapshot(refused)
 	if err := s.transport.Snapshot(ctx, s.channel, data); err != nil {
 		return fmt.Errorf("podshare: store snapshot: %w", err)
 	}

@@ -30,26 +30,28 @@ type Store[T any] struct {
 	out       outbox        // what waits to be published
 	hub       hub[T]        // watchers
 	closing   bool          // Close was called: writes are refused
-	exchanged chan struct{} // closed and renewed when an exchange with a peer or a snapshot has ended
-	exchanges uint64        // as of the last renewal
+	exchanged chan struct{} // closed and renewed when an exchange with a peer has ended, or a peer came or went
+	exchanges uint64        // changes then too
 
-	base       context.Context //nolint:containedctx // of what the store asks of the transport
-	abort      context.CancelFunc
-	publishCtx publishCtx
-	boot       uint64
-	nextTick   int64         // monotonic ns for which the run loop's timer is set; mu guards it
-	closed     chan struct{} // closed when Close was called
-	published  chan struct{} // closed when the publisher has ended
-	finished   chan struct{} // closed when everything has ended
-	closeErr   error         // of the first Close; valid after finished
-	wake       chan struct{} // one token: the run loop looks at what is due
-	errs       chan error    // to the reporter; never closed
-	publishing chan struct{} // one token: the publisher has something to do
-	snapshots  snapshotter
-	workers    sync.WaitGroup // goroutines that never run callbacks
-	callbacks  callbackGroup  // those that do
-	stop       context.CancelFunc
-	counts     shellCounters
+	base        context.Context //nolint:containedctx // of what the store asks of the transport
+	abort       context.CancelFunc
+	publishCtx  publishCtx
+	boot        uint64
+	nextTick    int64         // monotonic ns for which the run loop's timer is set; mu guards it
+	complainAt  int64         // monotonic ns from which a bad frame is reported again; the run loop's
+	closed      chan struct{} // closed when Close was called
+	published   chan struct{} // closed when the publisher has ended
+	snapshotted chan struct{} // closed when the snapshotter has ended
+	finished    chan struct{} // closed when everything has ended
+	closeErr    error         // of the first Close; valid after finished
+	wake        chan struct{} // one token: the run loop looks at what is due
+	errs        chan error    // to the reporter; never closed
+	publishing  chan struct{} // one token: the publisher has something to do
+	snapshots   snapshotter
+	workers     sync.WaitGroup // goroutines that never run callbacks
+	callbacks   callbackGroup  // those that do
+	stop        context.CancelFunc
+	counts      shellCounters
 }
 
 // New starts a store of a topic on a transport, and returns when it holds the stored snapshot; what pods
@@ -71,42 +73,51 @@ func New[T any](ctx context.Context, topic string, t Transport, opts ...Option[T
 	s := newStore(topic, t, cfg)
 	run, stop := context.WithCancel(context.Background()) //nolint:contextcheck // outlives ctx
 	s.stop = stop
-	frames, err := t.Subscribe(run, s.channel)
-	if err != nil {
-		stop()
-		return nil, fmt.Errorf("podshare: subscribe to %q: %w", topic, err)
+	cancel := context.AfterFunc(ctx, stop) // a transport that hangs is left when ctx ends
+	frames, inbox, err := s.attach(ctx, run)
+	if !cancel() && err == nil {
+		err = ctx.Err()
 	}
-	inbox, err := t.Subscribe(run, inboxName(topic, cfg.nodeID))
 	if err != nil {
-		stop()
-		return nil, fmt.Errorf("podshare: subscribe to the inbox of %q: %w", topic, err)
-	}
-	if err := s.load(ctx); err != nil {
 		stop()
 		return nil, err
 	}
-	s.workers.Go(func() { s.run(frames, inbox) })
+	s.workers.Go(func() { s.run(run, frames, inbox) })
 	s.workers.Go(s.runPublisher)
 	s.workers.Go(s.runSnapshotter)
 	s.callbacks.start(s.runReporter)
 	return s, nil
 }
 
+// attach subscribes for as long as run lasts, and then loads the stored snapshot.
+func (s *Store[T]) attach(ctx, run context.Context) (frames, inbox <-chan []byte, err error) {
+	frames, err = s.transport.Subscribe(run, s.channel)
+	if err != nil {
+		return nil, nil, fmt.Errorf("podshare: subscribe to %q: %w", s.topic, err)
+	}
+	inbox, err = s.transport.Subscribe(run, inboxName(s.topic, s.cfg.nodeID))
+	if err != nil {
+		return nil, nil, fmt.Errorf("podshare: subscribe to the inbox of %q: %w", s.topic, err)
+	}
+	return frames, inbox, s.load(ctx)
+}
+
 func newStore[T any](topic string, t Transport, cfg *config[T]) *Store[T] {
 	now := time.Now()
 	s := &Store[T]{
-		topic:      topic,
-		channel:    topicName(topic),
-		transport:  t,
-		cfg:        cfg,
-		start:      now,
-		closed:     make(chan struct{}),
-		published:  make(chan struct{}),
-		finished:   make(chan struct{}),
-		exchanged:  make(chan struct{}),
-		wake:       make(chan struct{}, 1),
-		errs:       make(chan error, 256),
-		publishing: make(chan struct{}, 1),
+		topic:       topic,
+		channel:     topicName(topic),
+		transport:   t,
+		cfg:         cfg,
+		start:       now,
+		closed:      make(chan struct{}),
+		published:   make(chan struct{}),
+		snapshotted: make(chan struct{}),
+		finished:    make(chan struct{}),
+		exchanged:   make(chan struct{}),
+		wake:        make(chan struct{}, 1),
+		errs:        make(chan error, 256),
+		publishing:  make(chan struct{}, 1),
 	}
 	s.base, s.abort = context.WithCancel(context.Background())
 	boot := newBoot(now)
@@ -124,7 +135,7 @@ func newStore[T any](topic string, t Transport, cfg *config[T]) *Store[T] {
 		seed:         boot,
 	}
 	if rc.maxSkew == 0 {
-		rc.maxSkew = defaultMaxClockSkew
+		rc.maxSkew, rc.quietSkew = defaultMaxClockSkew, true
 	}
 	if cfg.merger != nil {
 		rc.merge = func(existing, incoming T) (v T, err error) {
@@ -172,15 +183,10 @@ func (s *Store[T]) getExt(e *entry[T]) (T, bool) {
 
 // serves reports whether readers are given e at this moment.
 func (s *Store[T]) serves(e *entry[T]) bool {
-	if e.Val.dead() {
-		return false
+	if x := e.Val.ext; e.Val.dead() || x == nil || x.deadline == 0 && x.owner == nil {
+		return !e.Val.dead()
 	}
-	x := e.Val.ext
-	if x == nil || x.deadline == 0 && x.owner == nil {
-		return true
-	}
-	at := s.now()
-	return (x.deadline == 0 || at.wall < x.deadline) && (x.owner == nil || x.owner.serves(at.mono))
+	return s.core.serves(s.now(), e)
 }
 
 // Keys returns the keys of one moment, in no order.

@@ -21,7 +21,10 @@ func (r *replica[T]) stillDead(a aged) bool {
 
 // collect forgets the tombstones whose time has come, and the oldest ones above the limit.
 func (r *replica[T]) collect(at instant) {
-	r.collectAt = at.mono + int64(r.cfg.collectEvery)
+	r.collectAt = never
+	if r.cfg.collectEvery > 0 {
+		r.collectAt = at.mono + int64(r.cfg.collectEvery)
+	}
 	now := r.clock.now(at)
 	for r.tombs > r.cfg.limits.Tombstones && len(r.graves.items) > 0 {
 		r.forgetOldest()
@@ -48,6 +51,13 @@ func (r *replica[T]) collect(at instant) {
 	}
 	for _, a := range postponed {
 		r.graves.push(a, r.stillDead)
+	}
+}
+
+// collectOnWrite collects after a write, where nothing else does.
+func (r *replica[T]) collectOnWrite(at instant) {
+	if r.cfg.collectEvery == 0 {
+		r.collect(at)
 	}
 }
 

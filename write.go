@@ -20,12 +20,13 @@ func (s *Store[T]) Set(ctx context.Context, key string, value T) error {
 		s.mu.Unlock()
 		return err
 	}
-	s.reserveLocked(recordBytes(len(key), len(encoded)))
-	if err := s.core.write(s.now(), &l); err != nil {
+	at := s.now()
+	s.reserveLocked(at, recordBytes(len(key), len(encoded)))
+	if err := s.core.write(at, &l); err != nil {
 		s.mu.Unlock()
 		return err
 	}
-	return s.sendLocked(ctx)
+	return s.sendLocked(ctx, at)
 }
 
 // encode checks key and ctx and encodes the value.
@@ -100,12 +101,13 @@ func (s *Store[T]) DeleteMany(ctx context.Context, keys []string) error {
 		s.mu.Unlock()
 		return nil
 	}
-	s.reserveLocked(size)
-	if err := s.core.writeBatch(s.now(), writes); err != nil {
+	at := s.now()
+	s.reserveLocked(at, size)
+	if err := s.core.writeBatch(at, writes); err != nil {
 		s.mu.Unlock()
 		return err
 	}
-	return s.sendLocked(ctx)
+	return s.sendLocked(ctx, at)
 }
 
 // SetMany stores several values in one step: no reader of any pod sees some of them and not the others. It
@@ -133,12 +135,13 @@ func (s *Store[T]) SetMany(ctx context.Context, kvs map[string]T) error {
 		s.mu.Unlock()
 		return err
 	}
-	s.reserveLocked(size)
-	if err := s.core.writeBatch(s.now(), writes); err != nil {
+	at := s.now()
+	s.reserveLocked(at, size)
+	if err := s.core.writeBatch(at, writes); err != nil {
 		s.mu.Unlock()
 		return err
 	}
-	return s.sendLocked(ctx)
+	return s.sendLocked(ctx, at)
 }
 
 func (s *Store[T]) admitBatchLocked(writes []localWrite[T]) error {
@@ -200,12 +203,13 @@ func (s *Store[T]) TrySet(ctx context.Context, key string, value T, prev Version
 	if e != nil && s.serves(e) {
 		l.deadline = e.Val.deadline()
 	}
-	s.reserveLocked(recordBytes(len(key), len(encoded)))
-	if err := s.core.write(s.now(), &l); err != nil {
+	at := s.now()
+	s.reserveLocked(at, recordBytes(len(key), len(encoded)))
+	if err := s.core.write(at, &l); err != nil {
 		s.mu.Unlock()
 		return false, err
 	}
-	return true, s.sendLocked(ctx)
+	return true, s.sendLocked(ctx, at)
 }
 
 // Seed fills an empty store, for example with the defaults of a program. Seeds are ordered below every real

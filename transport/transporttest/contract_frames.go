@@ -142,28 +142,22 @@ func subscribersComeAndGo(w world) {
 	busy := w.topic("busy")
 	steady.warmUp(from)
 
-	stop := make(chan struct{})
-	var comers sync.WaitGroup
-	for range 3 {
-		comers.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
+	for round := range 50 {
+		var comers sync.WaitGroup
+		for range 3 {
+			comers.Go(func() {
+				for range 10 { // an end of its own: in fake time, endless activity would stop the clock
 					comeAndGo(w, to, busy)
 				}
-			}
-		})
-	}
-	for round := range 50 {
+			})
+		}
 		publishAtOnce(w, from, busy, round)
-		for _, f := range publishAtOnce(w, from, steady.topic, round) {
+		frames := publishAtOnce(w, from, steady.topic, round)
+		w.within("a Subscribe, or the end of a subscription,", comers.Wait)
+		for _, f := range frames {
 			steady.await(f)
 		}
 	}
-	close(stop)
-	w.within("a Subscribe, or the end of a subscription,", comers.Wait)
 }
 
 // comeAndGo opens a subscription, ends it and reads to the end.
