@@ -165,7 +165,12 @@ func (f *dataFrame) finish(err error) {
 func (s *Store[T]) publishTo(at instant, channel string, frame []byte) error {
 	s.counts.publishes.Add(1)
 	s.counts.publishedBytes.Add(uint64(len(frame)))
-	err := s.transport.Publish(s.publishContext(at), channel, frame)
+	var err error
+	if s.echoFree != nil && channel == s.channel {
+		err = s.echoFree.PublishExcept(s.publishContext(at), channel, frame, s.frames)
+	} else {
+		err = s.transport.Publish(s.publishContext(at), channel, frame)
+	}
 	if err != nil {
 		s.counts.publishErrors.Add(1)
 	}

@@ -19,6 +19,8 @@ type Store[T any] struct {
 	topic     string // as the user calls it
 	channel   string // as the transport does
 	transport Transport
+	echoFree  EchoFree      // the transport, if it is that
+	frames    <-chan []byte // the store's own subscription to channel
 	cfg       *config[T]
 	start     time.Time // of the monotonic clock
 
@@ -91,7 +93,9 @@ func New[T any](ctx context.Context, topic string, t Transport, opts ...Option[T
 
 // attach subscribes for as long as run lasts, and then loads the stored snapshot.
 func (s *Store[T]) attach(ctx, run context.Context) (frames, inbox <-chan []byte, err error) {
+	s.echoFree, _ = s.transport.(EchoFree)
 	frames, err = s.transport.Subscribe(run, s.channel)
+	s.frames = frames
 	if err != nil {
 		return nil, nil, fmt.Errorf("podshare: subscribe to %q: %w", s.topic, err)
 	}

@@ -30,6 +30,12 @@ type Transport interface {
 	Close() error
 }
 
+// EchoFree is what a Transport may implement besides, if it can spare a publisher its own frames.
+type EchoFree interface {
+	// PublishExcept is Publish to all but the subscription that own, as returned by Subscribe, belongs to.
+	PublishExcept(ctx context.Context, topic string, msg []byte, own <-chan []byte) error
+}
+
 // topicName is what a topic is called on the transport, and inboxName the topic that only the stores of
 // one node subscribe to. In the first every run of '@' has even length, in the second one run is odd, so no
 // topic is another's inbox.

@@ -68,7 +68,26 @@ func (m *MemoryTransport) Publish(ctx context.Context, topic string, msg []byte)
 	if err := m.check(ctx, topic); err != nil {
 		return err
 	}
+	m.offer(topic, msg, nil)
+	return nil
+}
+
+// PublishExcept is Publish that leaves out one subscription, named by the channel that Subscribe returned:
+// the publisher's own. It is for those who would drop their own frames anyway.
+func (m *MemoryTransport) PublishExcept(ctx context.Context, topic string, msg []byte, own <-chan []byte) error {
+	if err := m.check(ctx, topic); err != nil {
+		return err
+	}
+	m.offer(topic, msg, own)
+	return nil
+}
+
+// offer hands msg to the subscriptions of topic but for own.
+func (m *MemoryTransport) offer(topic string, msg []byte, own <-chan []byte) {
 	for _, s := range m.topics.subscribers(topic) {
+		if own != nil && own == s.frames {
+			continue
+		}
 		switch s.offer(msg) {
 		case lostFirst:
 			m.dropped.Add(1)
@@ -78,7 +97,6 @@ func (m *MemoryTransport) Publish(ctx context.Context, topic string, msg []byte)
 		case taken:
 		}
 	}
-	return nil
 }
 
 // Subscribe returns a channel of the frames published on topic from now on. The channel is closed when ctx

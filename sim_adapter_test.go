@@ -1,0 +1,360 @@
+package podshare
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/podshare/podshare/internal/sim"
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// simCodec is JSON, with values that some pods cannot read.
+type simCodec struct{ refuse string }
+
+func (simCodec) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
+
+func (c simCodec) Unmarshal(b []byte, v any) error {
+	if c.refuse != "" && strings.Contains(string(b), c.refuse) {
+		return errors.New("undecodable")
+	}
+	return json.Unmarshal(b, v)
+}
+
+func (simCodec) Name() string { return "sim" }
+
+// simMachine adapts a replica to the simulation. Values are strings, with a Merger sets of them.
+type simMachine[T any] struct {
+	r    *replica[T]
+	c    sim.Config
+	in   *inbound[T]
+	wrap func(string) T
+	text func(T) string
+}
+
+// simMaker starts replicas with the given rules switched off.
+func simMaker(off rule) sim.Maker {
+	return func(c sim.Config, at sim.Instant) sim.Machine {
+		if c.Merge {
+			return newSimMachine(c, at, off, union,
+				func(s string) []string { return []string{s} },
+				func(s []string) string { return strings.Join(s, ",") })
+		}
+		return newSimMachine(c, at, off, nil, func(s string) string { return s }, func(s string) string { return s })
+	}
+}
+
+func union(a, b []string) ([]string, error) {
+	s := append(slices.Clone(a), b...)
+	slices.Sort(s)
+	return slices.Compact(s), nil
+}
+
+func newSimMachine[T any](c sim.Config, at sim.Instant, off rule, merge func(a, b T) (T, error),
+	wrap func(string) T, text func(T) string,
+) *simMachine[T] {
+	limits := Limits{ValueBytes: c.MaxValue}.withDefaults()
+	m := &simMachine[T]{c: c, in: new(inbound[T]), wrap: wrap, text: text}
+	m.r = newReplica(replicaConfig[T]{
+		node: c.Node, boot: c.Boot, codec: newCodec[T](simCodec{c.Undecodable}, merge != nil), merge: merge,
+		limits: limits, tombstoneTTL: c.TombstoneTTL, maxSkew: time.Minute, lease: c.Lease,
+		heartbeat: minHeartbeat, collectEvery: 5 * time.Second, seed: c.Seed, off: off,
+	}, instant{at.Wall, at.Mono})
+	m.r.out.changed = func(ch change[T]) {
+		e := sim.Event{Key: ch.key, Version: m.version(&ch.write)}
+		switch ch.kind {
+		case EventSet:
+			e.Kind, e.Value = sim.Set, text(ch.value)
+		case EventDelete:
+			e.Kind = sim.Delete
+		default:
+			e.Kind = sim.Expire
+		}
+		c.Changed(e)
+	}
+	return m
+}
+
+func (m *simMachine[T]) version(w *write) sim.Version {
+	st := m.r.origins.at(w.origin)
+	return sim.Version{
+		Dot:  sim.Dot{Node: st.node, Boot: st.id.Boot, Seq: w.seq},
+		Seed: w.flags&flagSeed != 0, Stamp: w.stamp, Dead: w.dead(),
+	}
+}
+
+// local turns what is asked into writes, as the methods of Store do.
+func (m *simMachine[T]) local(at sim.Instant, ops []sim.Op, f flags) ([]localWrite[T], error) {
+	var writes []localWrite[T]
+	for _, op := range ops {
+		l := localWrite[T]{key: op.Key, flags: f}
+		e := m.r.index.Get(op.Key)
+		switch {
+		case op.Delete:
+			if e == nil || e.Val.dead() {
+				continue
+			}
+			l.flags |= flagDeleted
+		case op.IfAbsent:
+			if _, served := m.Get(at, op.Key); served {
+				continue
+			}
+		}
+		if op.Owned {
+			l.flags |= flagOwned
+		}
+		if op.TTL != 0 {
+			l.deadline = m.Now(at) + int64(op.TTL)
+		}
+		if !op.Delete {
+			l.value = m.wrap(op.Value)
+			var err error
+			if l.encoded, err = m.r.cfg.codec.encode(l.value); err != nil {
+				return nil, err
+			}
+			if err := m.r.cfg.limits.checkValue(l.encoded); err != nil {
+				return nil, err
+			}
+		}
+		writes = append(writes, l)
+	}
+	slices.SortFunc(writes, func(a, b localWrite[T]) int { return compareKeys(a.key, b.key) })
+	return writes, nil
+}
+
+func (m *simMachine[T]) Write(at sim.Instant, ops []sim.Op) error {
+	writes, err := m.local(at, ops, 0)
+	if err != nil || len(writes) == 0 {
+		return err
+	}
+	return m.r.writeBatch(instant(at), writes)
+}
+
+func (m *simMachine[T]) Seed(at sim.Instant, ops []sim.Op) error {
+	if m.r.live > 0 {
+		return ErrSeedNonEmpty
+	}
+	writes, err := m.local(at, ops, flagSeed)
+	if err != nil {
+		return err
+	}
+	return m.r.seed(instant(at), writes)
+}
+
+func (m *simMachine[T]) Receive(at sim.Instant, frame []byte) error {
+	if err := m.in.open(frame, &m.r.cfg.codec, &m.r.cfg.limits); err != nil {
+		return err
+	}
+	if m.r.receive(instant(at), m.in) {
+		m.in = new(inbound[T])
+	}
+	return nil
+}
+
+func (m *simMachine[T]) Tick(at sim.Instant) { m.r.tick(instant(at)) }
+
+func (m *simMachine[T]) Due(at sim.Instant) int64 { return m.r.next(instant(at)) }
+
+func (m *simMachine[T]) Frames(at sim.Instant) []sim.Frame {
+	var frames []sim.Frame
+	if m.r.sent.Count() > 0 {
+		h := m.r.header(instant(at))
+		frames = append(frames, m.frame("", wire.AppendData(nil, &h, &m.r.sent, true)))
+		m.r.sent.Reset(h.Node, h.Boot)
+	}
+	for _, f := range m.r.out.frames {
+		frames = append(frames, m.frame(f.to, f.bytes))
+	}
+	m.r.out.frames = nil
+	return frames
+}
+
+func (m *simMachine[T]) frame(to string, b []byte) sim.Frame {
+	h, _, err := wire.Open(b, wire.Limits{})
+	if err != nil {
+		panic(err)
+	}
+	return sim.Frame{To: to, Kind: h.Kind.String(), Bytes: b}
+}
+
+func (m *simMachine[T]) Goodbye(at sim.Instant) { m.r.sendGoodbye(instant(at)) }
+
+func (m *simMachine[T]) Get(at sim.Instant, key string) (string, bool) {
+	e := visible(m.r.index.Get(key))
+	if e == nil || e.Val.dead() {
+		return "", false
+	}
+	if x := e.Val.ext; x != nil {
+		if x.deadline != 0 && m.Now(at) >= x.deadline || x.owner != nil && !x.owner.serves(at.Mono) {
+			return "", false
+		}
+	}
+	return m.text(e.Val.value), true
+}
+
+func (m *simMachine[T]) Held(key string) (sim.Version, bool) {
+	e := visible(m.r.index.Get(key))
+	if e == nil {
+		return sim.Version{}, false
+	}
+	return m.version(&e.Val.write), true
+}
+
+func (m *simMachine[T]) Keys() []string {
+	var keys []string
+	v := m.r.index.View()
+	for e := v.Next(); e != nil; e = v.Next() {
+		keys = append(keys, e.Key)
+	}
+	v.Close()
+	slices.Sort(keys)
+	return keys
+}
+
+func (m *simMachine[T]) Covers(d sim.Dot) bool {
+	o, known := m.r.origins.byID[wire.ID{Boot: d.Boot, Node: wire.HashNode([]byte(d.Node))}]
+	return known && m.r.origins.covers(dot{o, d.Seq})
+}
+
+func (m *simMachine[T]) Now(at sim.Instant) int64 { return m.r.clock.now(instant(at)) }
+
+func (m *simMachine[T]) CutOff() bool { return m.r.cutOff() }
+
+func (m *simMachine[T]) Fingerprint() (vector, digest uint64) {
+	return m.r.origins.vectorHash(), m.r.digest
+}
+
+func (m *simMachine[T]) Snapshot(at sim.Instant) []byte {
+	s := Store[T]{core: m.r, errs: make(chan error, 256)}
+	return s.encodeSnapshot()
+}
+
+func (m *simMachine[T]) Absorb(at sim.Instant, data []byte) (more bool, err error) {
+	snap, err := openSnapshot(data, &m.r.cfg.codec, &m.r.cfg.limits)
+	if err != nil {
+		return true, err
+	}
+	return m.r.absorb(instant(at), snap), nil
+}
+
+func (m *simMachine[T]) Errors() []error {
+	errs := m.r.out.errs
+	m.r.out.errs = nil
+	return errs
+}
+
+func (m *simMachine[T]) Check() error { return m.r.check() }
+
+// check returns the first invariant that does not hold.
+func (r *replica[T]) check() error {
+	var live, tombs, graves, deadlines int
+	var digest uint64
+	owned := map[origin]uint64{}
+	var err error
+	broken := func(format string, args ...any) {
+		if err == nil {
+			err = fmt.Errorf(format, args...)
+		}
+	}
+	v := r.index.View()
+	defer v.Close()
+	for e := v.Next(); e != nil; e = v.Next() {
+		if e.Val.dead() {
+			tombs++
+		} else {
+			live++
+		}
+		for p := range r.parts(e) {
+			if !r.origins.covers(p.dot()) && (r.repair.ask == nil || !r.repair.ask.joining) {
+				broken("%s holds dot %v, which is not covered", e.Key, p.dot())
+			}
+			if f := r.refused[p.origin]; f != nil && f.dots.covers(p.seq) && !r.origins.covers(p.dot()) {
+				broken("%s holds dot %v, which is refused", e.Key, p.dot())
+			}
+			if p.dead() {
+				graves++
+				continue
+			}
+			if p.deadline != 0 {
+				deadlines++
+			}
+			switch {
+			case p.owner != nil:
+				owned[p.origin] += r.dotHash(p.dot())
+				if _, ok := p.owner.keys[e.Key]; !ok {
+					broken("%s is not among the keys of its owner", e.Key)
+				}
+			case p.deadline == 0:
+				digest += r.dotHash(p.dot())
+			}
+		}
+	}
+	if r.live != live || r.tombs != tombs {
+		broken("counts %d live and %d dead keys, there are %d and %d", r.live, r.tombs, live, tombs)
+	}
+	if r.graves.wanted != graves || r.deadlines.wanted != deadlines {
+		broken("queues count %d tombstones and %d deadlines, there are %d and %d",
+			r.graves.wanted, r.deadlines.wanted, graves, deadlines)
+	}
+	if r.digest != digest {
+		broken("digest %x, of what is held it is %x", r.digest, digest)
+	}
+	for o := range r.origins.list {
+		if got := r.ownedHash(origin(o)); got != owned[origin(o)] {
+			broken("hash of owned keys of %s is %x, should be %x", r.origins.name(origin(o)), got, owned[origin(o)])
+		}
+	}
+	if queueErr := r.checkQueued(); queueErr != nil {
+		broken("%w", queueErr)
+	}
+	var vector uint64
+	for _, st := range r.origins.list {
+		vector += st.seen.hash(st.id.Boot ^ mix(st.id.Node, 1))
+		if seqErr := st.seen.check(); seqErr != nil {
+			broken("seen of %s: %w", st.node, seqErr)
+		}
+	}
+	if vector != r.origins.vectorHash() {
+		broken("vector hash %x, should be %x", r.origins.vectorHash(), vector)
+	}
+	return err
+}
+
+// checkQueued reports a dead write that no queue will collect, or a deadline that nothing waits for.
+func (r *replica[T]) checkQueued() error {
+	graves, deadlines := map[dot]bool{}, map[dot]bool{}
+	for _, a := range r.graves.items {
+		graves[a.dot] = true
+	}
+	for _, a := range r.deadlines.items {
+		deadlines[a.dot] = true
+	}
+	v := r.index.View()
+	defer v.Close()
+	for e := v.Next(); e != nil; e = v.Next() {
+		for p := range r.parts(e) {
+			if p.dead() && !graves[p.dot()] {
+				return fmt.Errorf("%s: dead dot %v is not queued for collection", e.Key, p.dot())
+			}
+			if !p.dead() && p.deadline != 0 && !deadlines[p.dot()] {
+				return fmt.Errorf("%s: dot %v is not queued for its deadline", e.Key, p.dot())
+			}
+		}
+	}
+	return nil
+}
+
+// check returns the first invariant of a seqSet that does not hold.
+func (s *seqSet) check() error {
+	before := s.head
+	for _, run := range s.spans {
+		if run.First > run.Last || run.First <= before+1 {
+			return fmt.Errorf("head %d, spans %v", s.head, s.spans)
+		}
+		before = run.Last
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package podshare
+
+import (
+	"flag"
+	"io"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/podshare/podshare/internal/sim"
+)
+
+//nolint:gochecknoglobals // flags
+var (
+	simSeed  = flag.Uint64("sim.seed", 0, "simulate this seed only, with a trace")
+	simSeeds = flag.Int("sim.seeds", 0, "how many seeds to simulate (default: as many as take 20 s)")
+	simFirst = flag.Uint64("sim.first", 1, "the first of them")
+)
+
+// simRun simulates the schedule of one seed.
+func simRun(seed uint64, off rule, trace io.Writer) (sim.Stats, error) {
+	return sim.Run(sim.Settings{Make: simMaker(off), Seed: seed, Merge: seed%3 == 0, Trace: trace}, sim.Random)
+}
+
+// Every guarantee of DESIGN.md that concerns the state of a store, under random schedules of faults.
+func TestSimulation(t *testing.T) {
+	if *simSeed != 0 {
+		if _, err := simRun(*simSeed, 0, os.Stdout); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	start := time.Now()
+	var beats []float64
+	steps, failed := 0, 0
+	for i := 0; *simSeeds == 0 && time.Since(start) < 20*time.Second || i < *simSeeds; i++ {
+		seed := *simFirst + uint64(i) //nolint:gosec // not negative
+		st, err := simRun(seed, 0, nil)
+		if err != nil {
+			t.Errorf("%v\n\tsee it with: go test -run TestSimulation . -sim.seed=%d", err, seed)
+			if failed++; failed == 10 {
+				t.FailNow()
+			}
+			continue
+		}
+		beats = append(beats, st.HealBeats)
+		steps += st.Steps
+	}
+	slices.Sort(beats)
+	if n := len(beats); n > 0 {
+		within := 0
+		for _, b := range beats {
+			if b <= 3 {
+				within++
+			}
+		}
+		t.Logf("%d seeds, %d steps; heartbeats to convergence: median %.2f, 99 %% %.2f, most %.2f; within three: %.1f %%",
+			n, steps, beats[n/2], beats[n*99/100], beats[n-1], 100*float64(within)/float64(n))
+	}
+}

@@ -1,0 +1,400 @@
+package podshare_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/podshare/podshare"
+	"github.com/podshare/podshare/transport/transporttest"
+)
+
+// A seeded key survives the snapshot of a pod that never heard of it.
+func TestSeedSurvivesAnotherPodsSnapshot(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		net.Cut("a") // a and b share nothing but the snapshot store
+		a, b := open(t, net.Pod("a"), "a"), open(t, net.Pod("b"), "b")
+		require.NoError(t, a.Seed(map[string]string{"seed": "v"}))
+		pass(time.Second)
+		require.NoError(t, b.Set(t.Context(), "written", "v"))
+		pass(time.Second)
+		require.NoError(t, a.Close())
+		require.NoError(t, b.Close())
+
+		c := open(t, net.Pod("c"), "c")
+		require.Equal(t, map[string]string{"seed": "v", "written": "v"}, c.Snapshot())
+	})
+}
+
+// A pod that only received writes still leaves a snapshot.
+func TestPodThatOnlyReceivedWritesLeavesASnapshot(t *testing.T) {
+	for name, leave := range map[string]func(*transporttest.Network, *podshare.Store[string]){
+		"while it runs": func(net *transporttest.Network, _ *podshare.Store[string]) {
+			pass(10 * time.Second)
+			net.Cut("b")
+		},
+		"when it closes": func(_ *transporttest.Network, b *podshare.Store[string]) { _ = b.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				net := newNetwork(t, 1)
+				a, b := open(t, net.Pod("a"), "a"), open(t, net.Pod("b"), "b")
+				net.SetPodFaults("a", transporttest.PodFaults{StoreError: 1})
+				require.NoError(t, a.Set(t.Context(), "k", "v"))
+				synctest.Wait()
+				require.NoError(t, net.Pod("a").Close()) // dies without a word
+				leave(net, b)
+				requireHolds(t, open(t, net.Pod("c"), "c"), "k", "v")
+			})
+		})
+	}
+}
+
+// Writes gather for the snapshot interval and are stored once.
+func TestWritesGatherForTheSnapshotInterval(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := open(t, newMemory(t), "a", podshare.WithSnapshotInterval[string](time.Minute))
+		for range 10 {
+			require.NoError(t, s.Set(t.Context(), "k", "v"))
+			pass(time.Second)
+		}
+		require.Zero(t, s.Stats().Snapshots)
+		pass(time.Minute)
+		require.Equal(t, uint64(1), s.Stats().Snapshots)
+		require.Positive(t, s.Stats().SnapshotBytes)
+		pass(time.Hour)
+		require.Equal(t, uint64(1), s.Stats().Snapshots, "nothing changed")
+	})
+}
+
+// N pods do not store everything N times.
+func TestWriteIsStoredByItsAuthorOnly(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr := newMemory(t)
+		var stores []*podshare.Store[string]
+		for _, node := range []string{"a", "b", "c", "d", "e"} {
+			stores = append(stores, open(t, tr, node))
+		}
+		require.NoError(t, stores[0].Set(t.Context(), "k", "v"))
+		pass(time.Minute)
+		require.Equal(t, uint64(1), stores[0].Stats().Snapshots)
+		for _, s := range stores[1:] {
+			require.Zero(t, s.Stats().Snapshots, s.NodeID())
+		}
+	})
+}
+
+// What changed stays to be stored until that has succeeded.
+func TestFailedSnapshotIsReportedAndTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log errorLog
+		net := newNetwork(t, 1)
+		a := open(t, net.Pod("a"), "a", log.to())
+		net.SetStoreFaults(transporttest.StoreFaults{SnapshotError: 1})
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		pass(time.Minute)
+		require.Positive(t, log.count(transporttest.ErrInjected))
+		net.Calm()
+		pass(time.Minute)
+		net.Cut("a")
+		requireHolds(t, open(t, net.Pod("b"), "b"), "k", "v")
+	})
+}
+
+// An unreadable stored snapshot is reported and replaced, never fatal.
+func TestUnreadableStoredSnapshotIsReportedAndReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log errorLog
+		tr := newMemory(t)
+		require.NoError(t, tr.Snapshot(t.Context(), topic, []byte("garbage")))
+		a := open(t, tr, "a", log.to())
+		synctest.Wait()
+		require.Equal(t, 1, log.count(nil))
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		require.NoError(t, a.Close())
+		requireHolds(t, open(t, tr, "b"), "k", "v")
+	})
+}
+
+// A snapshot store that is flushed loses nothing that a live pod holds.
+func TestFlushedSnapshotIsWholeAgainAfterTheNextWrite(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a := open(t, net.Pod("a"), "a")
+		require.NoError(t, a.Set(t.Context(), "old", "v"))
+		pass(time.Second)
+		net.FlushStore()
+		require.NoError(t, a.Set(t.Context(), "new", "v"))
+		pass(time.Second)
+		net.Cut("a")
+		require.Len(t, open(t, net.Pod("b"), "b").Keys(), 2)
+	})
+}
+
+// One undecodable entry in the stored snapshot does not fail New, hides nothing else, and does not make the
+// pods talk for ever.
+func TestUndecodableEntryInStoredSnapshotIsHarmless(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log errorLog
+		tr := &tap{Transport: newMemory(t)}
+		x := newStranger("x")
+		require.NoError(t, tr.Snapshot(t.Context(), topic, x.snapshot(x.set("good", `"v"`), x.set("bad", `{`), x.set("last", `"v"`))))
+		a, b := open(t, tr, "a", log.to()), open(t, tr, "b")
+		require.Equal(t, map[string]string{"good": "v", "last": "v"}, a.Snapshot())
+		synctest.Wait()
+		require.Equal(t, 1, log.count(nil))
+		requireIdleTraffic(t, tr, a, b)
+		require.NoError(t, a.Set(t.Context(), "bad", "mended"))
+		synctest.Wait()
+		requireHolds(t, b, "bad", "mended")
+	})
+}
+
+// What one pod cannot read it must not throw away: another version of the program may.
+func TestSnapshotKeepsWhatItsWriterCannotDecode(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		x := newStranger("x")
+		stored := x.snapshot(x.set("plain", `{"A":1}`), x.set("modern", `{"A":1,"B":2}`))
+		require.NoError(t, net.Pod("x").Snapshot(t.Context(), topic, stored))
+
+		type old struct{ A int }
+		a := openOf(t, net.Pod("a"), "a", podshare.WithCodec[old](podshare.StrictJSONCodec{}))
+		require.Equal(t, []string{"plain"}, a.Keys())
+		require.NoError(t, a.Set(t.Context(), "new", old{A: 3}))
+		require.NoError(t, a.Close())
+
+		type modern struct{ A, B int }
+		b := openOf[modern](t, net.Pod("b"), "b")
+		requireHolds(t, b, "modern", modern{A: 1, B: 2})
+		require.Len(t, b.Keys(), 3)
+	})
+}
+
+// New that failed leaves nothing behind and may be tried again.
+func TestNewMayBeRetriedAfterAFailure(t *testing.T) {
+	refuse := errors.New("not now")
+	for name, breaks := range map[string]func(tr *tap, calls *int){
+		"first Subscribe": func(tr *tap, calls *int) { tr.onSubscribe = failing(tr, calls, 1, refuse) },
+		"inbox Subscribe": func(tr *tap, calls *int) { tr.onSubscribe = failing(tr, calls, 2, refuse) },
+		"FetchSnapshot": func(tr *tap, calls *int) {
+			tr.onFetch = func(ctx context.Context, topic string) ([]byte, error) {
+				if *calls++; *calls == 1 {
+					return nil, refuse
+				}
+				return tr.Transport.FetchSnapshot(ctx, topic)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				memory := newMemory(t)
+				tr, calls := &tap{Transport: memory}, 0
+				breaks(tr, &calls)
+				_, err := podshare.New[string](t.Context(), topic, tr, podshare.WithNodeID[string]("a"))
+				require.ErrorIs(t, err, refuse)
+				synctest.Wait()
+				require.Zero(t, memory.Subscribers(topic))
+				require.Zero(t, memory.Subscribers(topic+"@:a"), "inbox")
+
+				s := open(t, tr, "a")
+				require.NoError(t, s.Set(t.Context(), "k", "v"))
+				require.Equal(t, 1, memory.Subscribers(topic))
+			})
+		})
+	}
+}
+
+// failing subscribes but for the nth call, which returns err.
+func failing(tr *tap, calls *int, nth int, err error) func(context.Context, string) (<-chan []byte, error) {
+	return func(ctx context.Context, topic string) (<-chan []byte, error) {
+		if *calls++; *calls == nth {
+			return nil, err
+		}
+		return tr.Transport.Subscribe(ctx, topic)
+	}
+}
+
+// ctx bounds the construction.
+func TestNewReturnsWhenItsContextEnds(t *testing.T) {
+	for name, sticks := range map[string]func(tr *tap){
+		"Subscribe": func(tr *tap) {
+			tr.onSubscribe = func(ctx context.Context, _ string) (<-chan []byte, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+		},
+		"FetchSnapshot": func(tr *tap) {
+			tr.onFetch = func(ctx context.Context, _ string) ([]byte, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				memory := newMemory(t)
+				tr := &tap{Transport: memory}
+				sticks(tr)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				returned := make(chan error, 1)
+				go func() {
+					_, err := podshare.New[string](ctx, topic, tr)
+					returned <- err
+				}()
+				pass(time.Minute)
+				select {
+				case err := <-returned:
+					require.Error(t, err)
+				default:
+					require.Fail(t, "New is still waiting")
+				}
+				require.Zero(t, memory.Subscribers(topic))
+			})
+		})
+	}
+}
+
+// ctx bounds the construction only.
+func TestStoreOutlivesTheContextOfNew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr := newMemory(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		a, err := podshare.New[string](ctx, topic, tr)
+		require.NoError(t, err)
+		defer a.Close()
+		cancel()
+		pass(time.Minute)
+		b := open(t, tr, "b")
+		require.NoError(t, b.Set(t.Context(), "k", "v"))
+		synctest.Wait()
+		requireHolds(t, a, "k", "v")
+	})
+}
+
+// Refresh merges, and respects the Merger.
+func TestRefreshRespectsTheMerger(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		net.Cut("a") // only the stored snapshot connects them
+		a, b := openUnion(t, net.Pod("a"), "a"), openUnion(t, net.Pod("b"), "b")
+		require.NoError(t, a.Set(t.Context(), "k", []string{"a"}))
+		pass(time.Second)
+		require.NoError(t, b.Set(t.Context(), "k", []string{"b"}))
+		pass(time.Second)
+		require.NoError(t, a.Refresh(t.Context()))
+		require.NoError(t, b.Refresh(t.Context()))
+		requireHolds(t, a, "k", []string{"a", "b"})
+		requireHolds(t, b, "k", []string{"a", "b"})
+	})
+}
+
+// After Refresh the store holds what another pod held before the call.
+func TestRefreshCatchesUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a, b := open(t, net.Pod("a"), "a"), open(t, net.Pod("b"), "b", podshare.WithSnapshotInterval[string](time.Hour))
+		pass(threeHeartbeats)
+		net.SetLinkFaults("b", "a", transporttest.Faults{Drop: 1})
+		require.NoError(t, b.Set(t.Context(), "k", "v"))
+		net.Calm()
+		require.NoError(t, a.Refresh(t.Context()))
+		requireHolds(t, a, "k", "v")
+	})
+}
+
+func TestRefreshAloneReturnsAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a := open(t, newMemory(t), "a")
+		start := time.Now()
+		require.NoError(t, a.Refresh(context.Background()))
+		require.Zero(t, time.Since(start))
+	})
+}
+
+func TestRefreshReturnsWhenItsContextEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a := open(t, net.Pod("a"), "a")
+		open(t, net.Pod("b"), "b")
+		pass(threeHeartbeats)
+		net.Cut("a")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, a.Refresh(ctx), context.DeadlineExceeded)
+	})
+}
+
+func TestRefreshReturnsWhenTheLastPeerIsGone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a := open(t, net.Pod("a"), "a")
+		open(t, net.Pod("b"), "b")
+		pass(threeHeartbeats)
+		net.Cut("a")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		require.NoError(t, a.Refresh(ctx))
+	})
+}
+
+func TestRefreshReturnsErrClosedWhenTheStoreIsClosed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a := open(t, net.Pod("a"), "a")
+		open(t, net.Pod("b"), "b")
+		pass(threeHeartbeats)
+		net.Cut("a")
+		var caller sync.WaitGroup
+		caller.Go(func() {
+			if err := a.Refresh(context.Background()); !errors.Is(err, podshare.ErrClosed) {
+				t.Error("Refresh returned", err)
+			}
+		})
+		synctest.Wait()
+		require.NoError(t, a.Close())
+		caller.Wait()
+	})
+}
+
+func TestRefreshReturnsTheErrorOfTheSnapshotStore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a := open(t, net.Pod("a"), "a")
+		net.SetStoreFaults(transporttest.StoreFaults{FetchError: 1})
+		require.ErrorIs(t, a.Refresh(t.Context()), transporttest.ErrInjected)
+	})
+}
+
+// openUnion starts a store of sorted sets whose Merger is their union.
+func openUnion(t testing.TB, tr podshare.Transport, node string, opts ...podshare.Option[[]string]) *podshare.Store[[]string] {
+	t.Helper()
+	return openOf(t, tr, node, append([]podshare.Option[[]string]{podshare.WithMerger(union)}, opts...)...)
+}
+
+func union(existing, incoming []string) []string {
+	all := append(slices.Clone(existing), incoming...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// requireIdleTraffic fails if pods that have nothing to say to each other send more, in an hour, than their
+// heartbeats and what back-off allows.
+func requireIdleTraffic[T any](t testing.TB, tr *tap, stores ...*podshare.Store[T]) {
+	t.Helper()
+	pass(time.Minute)
+	before, bytesBefore := tr.traffic()
+	pass(time.Hour)
+	frames, bytes := tr.traffic()
+	heartbeats := len(stores) * 3600 * 10 / 9
+	require.Less(t, frames-before, heartbeats+len(stores)*3*60, "frames in an hour of nothing")
+	require.Less(t, bytes-bytesBefore, heartbeats*200+len(stores)*64<<10, "bytes in an hour of nothing")
+}
