@@ -15,6 +15,7 @@ type adoption[T any] struct {
 	full     bool                 // held lists all that it holds
 	held     map[origin]*heldDots // by origin of the dots
 	withheld map[origin]*seqSet   // dots that it did not send, too large for us
+	unasked  map[origin]*seqSet   // dots that the want pretended to have: not sent, and not dead for that
 	refused  []*update[T]         // by adopt: updates that this replica cannot take
 }
 
@@ -114,16 +115,20 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 	for o, run := range holes {
 		r.refuse(at, o, run)
 	}
-	if !r.on(ruleHoles) {
-		clear(r.refused)
-	}
 	for o, seen := range s.vector {
 		st := r.origins.at(o)
-		var except *seqSet
-		if f := r.refused[o]; f != nil {
-			except = &f.dots
+		if st.forgotten {
+			continue
 		}
-		st.seen.join(seen, except)
+		except := seqSet{}
+		if r.on(ruleHoles) {
+			for _, sets := range []map[origin]*seqSet{holes, s.unasked} {
+				if sets[o] != nil {
+					except.join(sets[o], nil)
+				}
+			}
+		}
+		st.seen.join(seen, &except)
 		st.mark = max(st.mark, s.marks[o])
 		r.origins.touched(o, st)
 	}

@@ -8,4 +8,5 @@ type counters struct {
 	repairs, repairsFailed, repaired     uint64
 	repairBytes, repairSent, answers     uint64
 	digestMismatches                     uint64
+	forgotten                            int
 }

@@ -16,6 +16,7 @@ type Limits struct {
 	Keys       int // keys that the store may hold before Set of a new one fails; unlimited
 	Watchers   int // open watchers; 10,000
 	Tombstones int // deleted keys remembered; 1,000,000. Above it the oldest are forgotten early
+	Origins    int // runs of stores that are remembered; 65,536. Above it the oldest silent one is forgotten
 	Pending    int // bytes of writes that wait to be sent; 64 MiB. Above it writes are left to repair
 }
 
@@ -31,6 +32,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Keys, int(^uint(0) >> 1)},
 		{&l.Watchers, 10_000},
 		{&l.Tombstones, 1_000_000},
+		{&l.Origins, 1 << 16},
 		{&l.Pending, 64 << 20},
 	} {
 		if *f.field == 0 {
@@ -43,7 +45,7 @@ func (l Limits) withDefaults() Limits {
 func (l Limits) validate() error {
 	for name, v := range map[string]int{
 		"KeyBytes": l.KeyBytes, "ValueBytes": l.ValueBytes, "FrameBytes": l.FrameBytes, "BatchKeys": l.BatchKeys,
-		"Keys": l.Keys, "Watchers": l.Watchers, "Tombstones": l.Tombstones, "Pending": l.Pending,
+		"Keys": l.Keys, "Watchers": l.Watchers, "Tombstones": l.Tombstones, "Origins": l.Origins, "Pending": l.Pending,
 	} {
 		if v < 0 {
 			return fmt.Errorf("podshare: limit %s %d is negative", name, v)

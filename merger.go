@@ -190,3 +190,21 @@ func (r *replica[T]) fold(cur *entry[T], u *update[T], j *join[T]) (*entry[T], e
 	}
 	return e, nil
 }
+
+// sameParts reports whether two states of a key are folded from the same live writes: nothing to tell a
+// watcher of.
+func sameParts[T any](a, b *entry[T]) bool {
+	if a.Val.ext == nil || b.Val.ext == nil || a.Val.ext.join == nil || b.Val.ext.join == nil {
+		return false
+	}
+	live := func(j *join[T]) []dot {
+		var dots []dot
+		for i := range j.parts {
+			if p := &j.parts[i]; !p.dead() && (p.owner == nil || p.owner.heard.Load()) {
+				dots = append(dots, p.dot())
+			}
+		}
+		return dots
+	}
+	return slices.Equal(live(a.Val.ext.join), live(b.Val.ext.join))
+}

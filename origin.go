@@ -29,13 +29,15 @@ type originState struct {
 	seen seqSet // the dots that are covered: live here, or dead
 	mark uint64 // the highest dot of it whose tombstone was collected, here or at a pod joined with
 
+	held      int  // writes of it that are in the index, dead ones too
+	forgotten bool // see origins.forgetOldest: all of its dots count as seen, and none is told of
+
 	sum   uint64 // hash of seen as counted in origins.vectorSum
 	dirty bool   // seen changed since sum was counted
 
 	skewReported int64 // monotonic ns of the last report of a stamp far ahead; 0: never
 
-	peer  *peer  // liveness, once a frame came from it; nil for an origin known by hearsay only
-	owner *owner // its owned keys; nil when it has none
+	peer *peer // liveness, once a frame came from it; nil for an origin known by hearsay only
 }
 
 // origins is the version vector of a replica, with what it knows of each origin.
@@ -45,10 +47,14 @@ type origins struct {
 	changed   []origin // those with dirty set
 	vectorSum uint64   // Σ hash(seen), order-independent; see vectorHash
 	oneClass  bool     // ruleSeedsBelowWrites is off
+
+	limit     int // how many are remembered
+	active    int // how many are: those not forgotten
+	forgotten int // how many were forgotten
 }
 
-func newOrigins(node string, boot uint64) origins {
-	os := origins{byID: map[wire.ID]origin{}}
+func newOrigins(node string, boot uint64, limit int) origins {
+	os := origins{byID: map[wire.ID]origin{}, limit: limit}
 	os.intern(wire.ID{Boot: boot, Node: wire.HashNode([]byte(node))}, node)
 	return os
 }
@@ -60,21 +66,55 @@ func (os *origins) intern(id wire.ID, node string) origin {
 		o = origin(len(os.list))
 		os.list = append(os.list, &originState{id: id, node: node})
 		os.byID[id] = o
+		if os.active++; os.active > os.limit {
+			os.forgetOldest(o)
+		}
 	} else if os.list[o].node == "" {
 		os.list[o].node = node
 	}
 	return o
 }
 
+// forgetOldest drops the dots of the origin with the lowest boot among those that are silent and hold
+// nothing, so that vectors do not grow with every deploy for ever. What it wrote is not learned again by
+// this run. All pods forget the same ones, more or less, for they forget by boot. A pod that was away for
+// so many deploys and still holds a write of it that was deleted meanwhile can bring that back to a pod
+// that started since: that is the price, and why the limit is high.
+func (os *origins) forgetOldest(newest origin) {
+	oldest := self
+	for i, st := range os.list {
+		o := origin(i)
+		if o == self || o == newest || st.forgotten || st.held > 0 || st.peer != nil && st.peer.live {
+			continue
+		}
+		if oldest == self || st.id.Boot < os.list[oldest].id.Boot {
+			oldest = o
+		}
+	}
+	if oldest == self {
+		return // every one of them is still needed
+	}
+	os.vectorHash() // nothing is dirty after it
+	st := os.list[oldest]
+	os.vectorSum -= st.sum
+	st.seen, st.mark, st.sum, st.forgotten = seqSet{}, 0, 0, true
+	os.active--
+	os.forgotten++
+}
+
 func (os *origins) at(o origin) *originState { return os.list[o] }
 
-func (os *origins) covers(d dot) bool { return os.list[d.origin].seen.covers(d.seq) }
+func (os *origins) covers(d dot) bool {
+	st := os.list[d.origin]
+	return st.seen.covers(d.seq) || st.forgotten
+}
 
 // cover marks the dots first to last of o as seen.
 func (os *origins) cover(o origin, first, last uint64) {
-	st := os.list[o]
-	st.seen.add(first, last)
-	os.touched(o, st)
+	if st := os.list[o]; !st.forgotten {
+		st.seen.add(first, last)
+		os.touched(o, st)
+	}
 }
 
 // touched notes that the seen set of an origin changed.

@@ -62,6 +62,7 @@ func (r *replica[T]) countIn(cur, e *entry[T]) {
 		r.live++
 	}
 	if e.Val.ext == nil { // the hot path: a plain write
+		r.origins.at(e.Val.origin).held++
 		if e.Val.dead() {
 			r.graves.wanted++
 			r.bury(aged{at: e.Val.stamp, key: e.Key, dot: e.Val.dot()})
@@ -71,6 +72,7 @@ func (r *replica[T]) countIn(cur, e *entry[T]) {
 		return
 	}
 	for p := range r.parts(e) {
+		r.origins.at(p.origin).held++
 		before, known := r.holds(cur, p.dot())
 		known = known && before.dead() == p.dead()
 		if p.dead() {
@@ -102,6 +104,7 @@ func (r *replica[T]) countOut(e *entry[T]) {
 		r.live--
 	}
 	if e.Val.ext == nil {
+		r.origins.at(e.Val.origin).held--
 		if e.Val.dead() {
 			r.graves.wanted--
 		} else {
@@ -110,6 +113,7 @@ func (r *replica[T]) countOut(e *entry[T]) {
 		return
 	}
 	for p := range r.parts(e) {
+		r.origins.at(p.origin).held--
 		if p.dead() {
 			r.graves.wanted--
 			continue

@@ -1,6 +1,10 @@
 package podshare
 
-import "github.com/podshare/podshare/internal/wire"
+import (
+	"fmt"
+
+	"github.com/podshare/podshare/internal/wire"
+)
 
 // receive takes in a frame that was opened. It reports whether it keeps it: then it must not be reused.
 func (r *replica[T]) receive(at instant, in *inbound[T]) (kept bool) {
@@ -118,6 +122,11 @@ func (r *replica[T]) tick(at instant) int64 {
 	r.tickRepair(at)
 	r.beat(at)
 	r.watchHealth(at)
+	if n := r.origins.forgotten; n != r.count.forgotten {
+		r.report(fmt.Errorf("%w: %d runs of stores, limit %d: the oldest were forgotten", ErrTooMany,
+			len(r.origins.list), r.cfg.limits.Origins))
+		r.count.forgotten = n
+	}
 	return r.next(at)
 }
 

@@ -48,6 +48,8 @@ type ask[T any] struct {
 	vector  uint64
 	digest  uint64 // both as when it began
 
+	unasked map[origin]*seqSet // refused dots that the want pretended to have
+
 	next    uint64 // the chunk that is awaited
 	early   map[uint64]*inbound[T]
 	chunks  []*inbound[T]
@@ -189,12 +191,13 @@ func (r *replica[T]) sendWant(at instant) {
 	for i, st := range r.origins.list {
 		o := origin(i)
 		_, refused := r.refused[o]
-		if !a.all && !refused && !r.alive(o) {
+		if st.forgotten || !a.all && !refused && !r.alive(o) {
 			continue
 		}
 		seen := &st.seen
 		if refused {
 			seen = r.pretended(at, o)
+			a.pretend(o, seen, &st.seen)
 		}
 		w.Vector = append(w.Vector, wire.VectorEntry{ID: st.id, Head: seen.head, Spans: seen.spans})
 		rest -= st.sum
@@ -202,6 +205,18 @@ func (r *replica[T]) sendWant(at instant) {
 	w.Rest = rest
 	h := r.header(at)
 	r.out.frames = append(r.out.frames, outFrame{to: r.origins.at(a.to.origin).node, bytes: w.Append(nil, &h)})
+}
+
+// pretend notes what a want says to have beyond what was seen.
+func (a *ask[T]) pretend(o origin, said, seen *seqSet) {
+	if a.unasked == nil {
+		a.unasked = map[origin]*seqSet{}
+	}
+	for _, run := range said.runs() {
+		for _, gap := range seen.missing(run) {
+			hole(a.unasked, o, gap)
+		}
+	}
 }
 
 // late asks again for what has not come, and gives a peer up after some silences.
@@ -297,7 +312,7 @@ func (r *replica[T]) complete(at instant, a *ask[T], p *peer) {
 	if len(a.chunks) > 1 {
 		r.sendMore(at, a) // the peer may forget the answer
 	}
-	s := adoption[T]{}
+	s := adoption[T]{unasked: a.unasked}
 	for _, c := range a.chunks {
 		s.updates = append(s.updates, c.updates...)
 		s.full = s.full || c.have.Full

@@ -105,7 +105,7 @@ func newReplica[T any](cfg replicaConfig[T], at instant) *replica[T] {
 	r := &replica[T]{
 		cfg:     cfg,
 		index:   cells.New[item[T]](),
-		origins: newOrigins(cfg.node, cfg.boot),
+		origins: newOrigins(cfg.node, cfg.boot, cfg.limits.Origins),
 
 		owners:  map[origin]*owner{},
 		repair:  repair[T]{due: never},
@@ -157,7 +157,7 @@ func (r *replica[T]) put(cur, next *entry[T]) {
 func (r *replica[T]) event(cur, next *entry[T]) (EventKind, bool) {
 	switch {
 	case r.shown(next):
-		return EventSet, true
+		return EventSet, !r.shown(cur) || !sameParts(cur, next)
 	case !r.shown(cur):
 		return 0, false
 	case next.Val.flags&flagDeleted != 0:

@@ -1,6 +1,8 @@
 package podshare
 
 import (
+	"slices"
+
 	"github.com/podshare/podshare/internal/cells"
 	"github.com/podshare/podshare/internal/wire"
 )
@@ -10,8 +12,8 @@ import (
 type snapshotWriter[T any] struct {
 	replica *replica[T] // only what never changes of it
 	header  wire.Header
-	origins []originState // id and node of each
-	vector  []wire.VectorEntry
+	origins []originState      // id and node of each
+	vector  []wire.VectorEntry // by origin; of a forgotten one it is empty
 	floor   int64
 	view    *cells.View[item[T]]
 
@@ -58,9 +60,12 @@ func (w *snapshotWriter[T]) encode(refused []*update[T]) []byte {
 		w.add(u.key, &u.write, u.deadline, u.batch, u.replaced, u.encoded)
 		w.cover(u.dot())
 	}
-	m := wire.Snapshot{Floor: w.floor, Vector: w.vector}
+	m := wire.Snapshot{Floor: w.floor, Vector: slices.DeleteFunc(w.vector, unseen)}
 	return wire.AppendSnapshot(nil, &w.header, &m, &w.records, true)
 }
+
+// unseen reports whether a vector entry says nothing.
+func unseen(v wire.VectorEntry) bool { return v.Head == 0 && len(v.Spans) == 0 && v.Mark == 0 }
 
 func (w *snapshotWriter[T]) index(o origin) uint32 {
 	if o == self {
