@@ -88,6 +88,7 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 			continue
 		}
 		r.report(&KeyError{Key: string(u.key), Err: u.err})
+		r.refuseKey(u.key, u.dot())
 		run := span{First: u.seq, Last: u.seq}
 		if u.batch.n > 1 && r.on(ruleRefuseBatch) {
 			run = span{First: u.batch.first, Last: u.batch.first + u.batch.n - 1}
@@ -99,6 +100,7 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 			u := &s.updates[i]
 			if h := holes[u.origin]; h != nil && h.covers(u.seq) {
 				s.refused = append(s.refused, u)
+				r.refuseKey(u.key, u.dot())
 				continue
 			}
 			r.take(at, u, s.vector)
@@ -106,6 +108,8 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 				r.report(&KeyError{Key: string(u.key), Err: u.err})
 				hole(holes, u.origin, span{First: u.seq, Last: u.seq})
 				s.refused = append(s.refused, u)
+			} else if unasked := s.unasked[u.origin]; unasked != nil && unasked.covers(u.seq) {
+				r.origins.cover(u.origin, u.seq, u.seq) // it came all the same; the join leaves it out
 			}
 		}
 		if s.full && r.on(ruleAbsence) {
@@ -229,7 +233,7 @@ func (r *replica[T]) applyAbsence(at instant, s *adoption[T]) {
 					state = flagLapsed
 				}
 				fates = append(fates, fate{e.Key, d, state})
-			default:
+			case !r.keepsOld(e.Key):
 				fates = append(fates, fate{e.Key, d, flagDeleted})
 			}
 		}

@@ -46,10 +46,10 @@ func (h *ageHeap) pop() { heap.Pop(&h.items) }
 
 type agedItems []aged
 
-func (h agedItems) Len() int           { return len(h) }
-func (h agedItems) Less(i, j int) bool { return h[i].at < h[j].at }
-func (h agedItems) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *agedItems) Push(x any)        { *h = append(*h, x.(aged)) }
+func (h *agedItems) Len() int           { return len(*h) }
+func (h *agedItems) Less(i, j int) bool { return (*h)[i].at < (*h)[j].at }
+func (h *agedItems) Swap(i, j int)      { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
+func (h *agedItems) Push(x any)         { *h = append(*h, x.(aged)) }
 
 func (h *agedItems) Pop() any {
 	n := len(*h) - 1

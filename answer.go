@@ -25,8 +25,7 @@ type answer[T any] struct {
 	found []*entry[T]          // its entries, when the recent ones suffice
 	ended bool                 // no entry is left
 
-	held     map[origin]*heldDots // with full: what was read so far
-	heldDots map[origin][]heldDot
+	heldDots map[origin][]heldDot // with full: what was read so far
 	withheld map[origin]*seqSet
 
 	window  [][]byte // chunks that are not acknowledged
@@ -288,7 +287,7 @@ func (a *answer[T]) close() {
 }
 
 func (r *replica[T]) currentVector() []wire.VectorEntry {
-	var v []wire.VectorEntry
+	v := make([]wire.VectorEntry, 0, len(r.origins.list))
 	for _, st := range r.origins.list {
 		c := st.seen.clone()
 		v = append(v, wire.VectorEntry{ID: st.id, Head: c.head, Mark: st.mark, Spans: c.spans})
@@ -298,7 +297,7 @@ func (r *replica[T]) currentVector() []wire.VectorEntry {
 
 // heldEntries lists the dots that were read, as runs.
 func (r *replica[T]) heldEntries(a *answer[T]) []wire.HeldEntry {
-	var held []wire.HeldEntry
+	held := make([]wire.HeldEntry, 0, len(a.heldDots))
 	for o, dots := range a.heldDots {
 		slices.SortFunc(dots, func(a, b heldDot) int { return cmp.Compare(a.seq, b.seq) })
 		var live, dead seqSet
@@ -316,7 +315,7 @@ func (r *replica[T]) heldEntries(a *answer[T]) []wire.HeldEntry {
 }
 
 func (r *replica[T]) withheldEntries(a *answer[T]) []wire.HeldEntry {
-	var held []wire.HeldEntry
+	held := make([]wire.HeldEntry, 0, len(a.withheld))
 	for o, dots := range a.withheld {
 		held = append(held, wire.HeldEntry{ID: r.origins.at(o).id, Live: dots.runs()})
 	}

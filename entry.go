@@ -110,13 +110,6 @@ func (it *item[T]) deadline() int64 {
 	return it.ext.deadline
 }
 
-func (it *item[T]) encoded() []byte {
-	if it.ext == nil {
-		return nil
-	}
-	return it.ext.encoded
-}
-
 // older reports whether a is ordered before b: by class, stamp, node, sequence number, boot. The order is
 // total and the same on every replica, whatever the clocks said.
 func (os *origins) older(a, b *write) bool {

@@ -21,25 +21,26 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
+	d := l
 	for _, f := range []struct {
 		field *int
 		value int
 	}{
-		{&l.KeyBytes, 4 << 10},
-		{&l.ValueBytes, 8 << 20},
-		{&l.FrameBytes, 16 << 20},
-		{&l.BatchKeys, 100_000},
-		{&l.Keys, int(^uint(0) >> 1)},
-		{&l.Watchers, 10_000},
-		{&l.Tombstones, 1_000_000},
-		{&l.Origins, 1 << 16},
-		{&l.Pending, 64 << 20},
+		{&d.KeyBytes, 4 << 10},
+		{&d.ValueBytes, 8 << 20},
+		{&d.FrameBytes, 16 << 20},
+		{&d.BatchKeys, 100_000},
+		{&d.Keys, int(^uint(0) >> 1)},
+		{&d.Watchers, 10_000},
+		{&d.Tombstones, 1_000_000},
+		{&d.Origins, 1 << 16},
+		{&d.Pending, 64 << 20},
 	} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}
 	}
-	return l
+	return d
 }
 
 func (l Limits) validate() error {
@@ -60,7 +61,7 @@ func (l Limits) validate() error {
 // frameOverhead bounds what a frame of one write has beside key and value.
 const frameOverhead = 4 << 10
 
-func (l *Limits) checkKey(n int) error {
+func (l Limits) checkKey(n int) error {
 	switch {
 	case n == 0:
 		return ErrEmptyKey
@@ -70,7 +71,7 @@ func (l *Limits) checkKey(n int) error {
 	return nil
 }
 
-func (l *Limits) checkValue(encoded []byte) error {
+func (l Limits) checkValue(encoded []byte) error {
 	if len(encoded) > l.ValueBytes {
 		return fmt.Errorf("%w: value of %d bytes, limit %d", ErrTooLarge, len(encoded), l.ValueBytes)
 	}

@@ -66,7 +66,7 @@ func (r *replica[T]) observe(at instant, w *write) {
 	st := r.origins.at(w.origin)
 	if st.skewReported == 0 || at.mono-st.skewReported > int64(time.Minute) {
 		st.skewReported = max(at.mono, 1)
-		r.report(&SkewError{Node: st.node, Offset: time.Duration(ahead)})
+		r.report(&SkewError{Node: r.origins.name(w.origin), Offset: time.Duration(ahead)})
 	}
 }
 
@@ -104,7 +104,7 @@ func (r *replica[T]) newEntry(at instant, cur *entry[T], u *update[T]) *entry[T]
 		if w.flags&flagOwned != 0 {
 			x.owner = r.ownerOf(at, w.origin)
 		}
-		if r.cfg.codec.keepsEncoded {
+		if c := &r.cfg.codec; c.keepsEncoded || c.rechecks && w.origin != self && u.encoded != nil {
 			x.encoded = bytes.Clone(u.encoded)
 		}
 	}

@@ -138,13 +138,7 @@ func (os *origins) vectorHash() uint64 {
 	return os.vectorSum
 }
 
-// hashOf is the part of vectorHash that one origin contributes.
-func (os *origins) hashOf(o origin) uint64 {
-	os.vectorHash()
-	return os.list[o].sum
-}
-
-// name describes an origin in errors.
+// name describes an origin in errors and traces.
 func (os *origins) name(o origin) string {
 	st := os.list[o]
 	return fmt.Sprintf("%s (boot %x)", st.node, st.id.Boot)

@@ -84,7 +84,7 @@ func (r *replica[T]) ownerHeard(at instant, o origin) {
 			}
 			continue
 		}
-		r.tell(change[T]{kind: EventSet, key: key, value: e.Val.value, write: e.Val.write})
+		r.tell(EventSet, e)
 	}
 }
 

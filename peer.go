@@ -1,7 +1,6 @@
 package podshare
 
 import (
-	"math"
 	"time"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -27,7 +26,6 @@ type peer struct {
 	namesake bool // has our node ID, and we said so
 
 	vector, digest, owned uint64 // from its last heartbeat
-	compared              bool   // they have been looked at and found equal
 	told                  int64  // monotonic ns of our last lapse notice to it
 
 	fruitless fruitless // the last exchange with it that changed nothing
@@ -86,15 +84,16 @@ func (r *replica[T]) alive(o origin) bool {
 	return p != nil && p.live
 }
 
-// silentFor returns how long ago an origin was last heard, for ever if it never was.
+// silentFor returns how long an origin has not been heard: at most since this run began.
 func (r *replica[T]) silentFor(at instant, o origin) int64 {
 	if o == self {
 		return 0
 	}
+	heard := r.started
 	if p := r.origins.at(o).peer; p != nil {
-		return at.mono - p.heard
+		heard = p.heard
 	}
-	return math.MaxInt64
+	return at.mono - heard
 }
 
 func (r *replica[T]) saidGoodbye(o origin) bool {

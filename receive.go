@@ -38,6 +38,7 @@ func (r *replica[T]) receive(at instant, in *inbound[T]) (kept bool) {
 		r.takeMore(at, p, &in.more)
 	case wire.KindLapse:
 		r.takeLapse(at, p)
+	case wire.KindSnapshot: // open refuses it
 	}
 	return false
 }
@@ -106,6 +107,9 @@ func (r *replica[T]) refuses(at instant, us []update[T]) bool {
 		var dots seqSet
 		dots.add(run.First, run.Last)
 		r.refuse(at, us[i].origin, &dots)
+		for j := range us {
+			r.refuseKey(us[j].key, us[j].dot())
+		}
 		return r.on(ruleRefuseBatch)
 	}
 	return false

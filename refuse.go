@@ -1,6 +1,9 @@
 package podshare
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // refusals are the dots of each origin that this replica could not take: too large, undecodable. They stay
 // uncovered, a reported hole, and are asked for again with back-off.
@@ -10,6 +13,33 @@ type refusal struct {
 	dots    seqSet
 	retry   int64 // monotonic ns from which they are asked for again
 	backOff int64
+}
+
+// refusedKeys names the keys of refused writes. Such a key keeps its old value here: that the old write is
+// gone elsewhere is because of the one that is refused. It is bounded; a key beyond loses its value when the
+// next full comparison finds it gone.
+type refusedKeys map[string]dot
+
+const maxRefusedKeys = 10_000
+
+// refuseKey notes that a write of a key is refused.
+func (r *replica[T]) refuseKey(key []byte, d dot) {
+	if len(r.refusedKeys) >= maxRefusedKeys {
+		maps.DeleteFunc(r.refusedKeys, func(_ string, d dot) bool { return r.origins.covers(d) })
+	}
+	if len(r.refusedKeys) < maxRefusedKeys {
+		r.refusedKeys[string(key)] = d
+	}
+}
+
+// keepsOld reports whether a write of the key is refused at this moment.
+func (r *replica[T]) keepsOld(key string) bool {
+	d, ok := r.refusedKeys[key]
+	if ok && r.origins.covers(d) {
+		delete(r.refusedKeys, key)
+		return false
+	}
+	return ok
 }
 
 const minRefusalBackOff = int64(10 * time.Second)

@@ -41,12 +41,14 @@ type replica[T any] struct {
 	dirty  dirtySet     // keys that the stored snapshot lacks
 	recent recentWrites // where the newest dots are held, so that small repairs need no scan
 
-	peers     peers
-	repair    repair[T]
-	exchanges uint64 // how often this replica and another were found equal or made so
-	refused   refusals
-	rewritten map[string]int64 // owned keys written again after a lapse, and when (monotonic ns)
-	collectAt int64            // monotonic ns of the next collection
+	started     int64 // monotonic ns
+	peers       peers
+	repair      repair[T]
+	exchanges   uint64 // how often this replica and another were found equal or made so
+	refused     refusals
+	refusedKeys refusedKeys
+	rewritten   map[string]int64 // owned keys written again after a lapse, and when (monotonic ns)
+	collectAt   int64            // monotonic ns of the next collection
 
 	health health
 	deaf   bool // no frame will come any more
@@ -104,13 +106,15 @@ type change[T any] struct {
 func newReplica[T any](cfg replicaConfig[T], at instant) *replica[T] {
 	r := &replica[T]{
 		cfg:     cfg,
+		started: at.mono,
 		index:   cells.New[item[T]](),
 		origins: newOrigins(cfg.node, cfg.boot, cfg.limits.Origins),
 
-		owners:  map[origin]*owner{},
-		repair:  repair[T]{due: never},
-		refused: refusals{},
-		rng:     rand.New(rand.NewPCG(cfg.seed, cfg.boot)), //nolint:gosec // jitter
+		owners:      map[origin]*owner{},
+		repair:      repair[T]{due: never},
+		refused:     refusals{},
+		refusedKeys: refusedKeys{},
+		rng:         rand.New(rand.NewPCG(cfg.seed, cfg.boot)), //nolint:gosec // jitter
 	}
 	r.clock.maxSkew = int64(cfg.maxSkew)
 	r.origins.oneClass = !r.on(ruleSeedsBelowWrites)
@@ -148,8 +152,16 @@ func (r *replica[T]) put(cur, next *entry[T]) {
 	r.dirty.add(next.Key, next.Val.origin == self)
 	r.remember(cur, next)
 
+	if r.group == nil {
+		r.tellStep(cur, next)
+	}
+}
+
+// tellStep tells watchers of the step from cur to next, if they see any. Of a group they are told once a
+// key, when it is complete.
+func (r *replica[T]) tellStep(cur, next *entry[T]) {
 	if kind, visible := r.event(cur, next); visible {
-		r.tell(change[T]{kind: kind, key: next.Key, value: next.Val.value, write: next.Val.write})
+		r.tell(kind, next)
 	}
 }
 
@@ -167,15 +179,11 @@ func (r *replica[T]) event(cur, next *entry[T]) (EventKind, bool) {
 	}
 }
 
-// tell passes a change on, or keeps it until the group that it belongs to is complete.
-func (r *replica[T]) tell(c change[T]) {
-	if c.kind != EventSet {
-		var none T
-		c.value = none
-	}
-	if r.group != nil {
-		r.group.queued = append(r.group.queued, c)
-		return
+// tell passes a change on.
+func (r *replica[T]) tell(kind EventKind, e *entry[T]) {
+	c := change[T]{kind: kind, key: e.Key, write: e.Val.write}
+	if kind == EventSet {
+		c.value = e.Val.value
 	}
 	r.out.changed(c)
 }
@@ -204,7 +212,6 @@ type group[T any] struct {
 	commit *commit[T]
 	keys   map[string]staged[T]
 	order  []string // of keys, as first staged
-	queued []change[T]
 }
 
 // atomically applies what do changes as one step for every reader.
@@ -223,8 +230,8 @@ func (r *replica[T]) atomically(do func()) {
 		r.index.Put(g.keys[key].after)
 	}
 	g.commit.finish()
-	for _, c := range g.queued {
-		r.out.changed(c)
+	for _, key := range g.order {
+		r.tellStep(g.keys[key].before, g.keys[key].after)
 	}
 }
 

@@ -167,7 +167,7 @@ func (s *Store[T]) runReporter() {
 }
 
 func (s *Store[T]) tell(err error) {
-	s.callbacks.call(func() {
+	_ = s.callbacks.call(func() { // there is nobody left to tell of a panic
 		if l := s.cfg.logger; l != nil {
 			l.Warn("podshare", "topic", s.topic, "node", s.cfg.nodeID, "error", err)
 		}

@@ -204,7 +204,7 @@ func (s *Store[T]) mergeStored(ctx context.Context, p *snapshotter) error {
 		if err != nil {
 			s.report(err)
 			if errors.Is(err, ErrCodecMismatch) || errors.Is(err, wire.ErrVersion) {
-				return nil // another fleet's, or a newer one's: reported, and left alone
+				return nil //nolint:nilerr // another fleet's, or a newer one's: reported, and left alone
 			}
 		} else if !more {
 			p.written = maphash.Bytes(p.seed, stored)

@@ -73,7 +73,7 @@ func New[T any](ctx context.Context, topic string, t Transport, opts ...Option[T
 		return nil, err
 	}
 	s := newStore(topic, t, cfg)
-	run, stop := context.WithCancel(context.Background()) //nolint:contextcheck // outlives ctx
+	run, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	cancel := context.AfterFunc(ctx, stop) // a transport that hangs is left when ctx ends
 	frames, inbox, err := s.attach(ctx, run)

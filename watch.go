@@ -150,8 +150,7 @@ func (s *Store[T]) dispatch(c change[T]) {
 }
 
 func (s *Store[T]) sendTo(ws watchers[T], ev *Event[T]) {
-	for i := 0; i < len(ws); i++ {
-		w := ws[i]
+	for _, w := range ws {
 		if !w.config.wants(ev.Key) {
 			continue
 		}

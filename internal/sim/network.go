@@ -45,6 +45,7 @@ func (w *World) Heal(name string, others ...string) {
 // HealAll connects everybody and ends all faults of the network.
 func (w *World) HealAll() {
 	clear(w.cut)
+	w.healed = w.queue.now
 	w.Drop, w.Duplicate, w.Corrupt, w.Late, w.Filter = 0, 0, 0, 0, nil
 	w.Tracef("network healed")
 }
@@ -102,7 +103,7 @@ func (w *World) Pass(from, to *Pod, f Frame) {
 		bit := w.rng.IntN(8 * len(sent.Bytes))
 		sent.Bytes[bit/8] ^= 1 << (bit % 8)
 	}
-	run := w.oracle.runOf(from)
+	run := from.id
 	w.queue.after(delay, func() {
 		if to.m != nil && !w.cut[link] {
 			to.receive(from, run, sent, corrupt)

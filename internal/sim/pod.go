@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,6 +21,7 @@ type Pod struct {
 	PodConfig
 	world *World
 	m     Machine // nil while it is down
+	gone  bool    // has left for ever
 	run   int     // counts restarts; what was planned for an earlier run is void
 
 	started int64 // virtual time at which the run began
@@ -27,8 +30,8 @@ type Pod struct {
 	planned bool  // a flush is planned
 	persist bool  // a snapshot is planned
 	watch   watcher
-	heard   map[Dot]hearing // by run of a peer (Seq 0)
-	pending []Event         // of the current input
+	id      Dot             // of the run; Seq is 0
+	heard   map[Dot]hearing // by run of a peer
 }
 
 // hearing is when a pod last heard a run of another from itself.
@@ -44,6 +47,27 @@ func (p *Pod) Up() bool { return p.m != nil }
 func (p *Pod) Instant() Instant {
 	now := p.world.queue.now
 	return Instant{Wall: Epoch + now + int64(p.Clock), Mono: now - p.started}
+}
+
+// picky reports whether the pod refuses what others take.
+func (p *Pod) picky() bool { return p.MaxValue != 0 || p.Undecodable != "" }
+
+// refuses reports whether the pod refuses w, by itself or with its batch.
+func (p *Pod) refuses(w *write) bool {
+	if !p.picky() {
+		return false
+	}
+	if w.batch != nil {
+		return slices.ContainsFunc(w.batch.writes, p.refusesValue)
+	}
+	return p.refusesValue(w)
+}
+
+// refusesValue is refuses without the batch. With Merge a write carries earlier ones, so any may be refused.
+func (p *Pod) refusesValue(w *write) bool {
+	const quotes = 2
+	return p.world.Merge || p.MaxValue != 0 && len(w.Value)+quotes > p.MaxValue ||
+		p.Undecodable != "" && strings.Contains(w.Value, p.Undecodable)
 }
 
 // Restart starts a new run, from the stored snapshot if the pod reads it.
@@ -70,15 +94,14 @@ func (p *Pod) start(at Instant, boot uint64) {
 	w := p.world
 	p.watch = newWatcher(p)
 	p.heard = map[Dot]hearing{}
-	p.pending = nil
+	p.id = Dot{Node: p.Node, Boot: boot}
 	p.planned, p.persist = false, false
 	w.Tracef("%s starts, boot %x, clock %+v", p.Name, boot, p.Clock)
 	p.m = w.Make(Config{
 		Node: p.Node, Boot: boot, Seed: w.rng.Uint64(), TombstoneTTL: w.TombstoneTTL, Lease: w.Lease,
 		MaxValue: p.MaxValue, Undecodable: p.Undecodable, Merge: w.Merge,
-		Changed: func(e Event) { p.heardOf(e) },
+		Changed: func(e Event) { p.watch.told(e) },
 	}, at)
-	w.oracle.started(p, boot)
 	if !p.NoSnapshot {
 		p.load()
 	}
@@ -112,6 +135,7 @@ func (p *Pod) Close() {
 // Jump sets the pod's clock forward, or back.
 func (p *Pod) Jump(d time.Duration) {
 	p.Clock += d
+	p.world.poisoned = p.world.poisoned || p.Clock.Abs() > p.world.TombstoneTTL
 	p.world.Tracef("%s clock %+v to %+v", p.Name, d, p.Clock)
 	p.tick() // the machine's timers are monotonic
 }
@@ -135,7 +159,7 @@ func (p *Pod) Queue(ops ...Op) error {
 	before := p.world.oracle.before(p, ops)
 	err := p.m.Write(at, ops)
 	p.world.Stats.Writes += len(ops)
-	p.world.oracle.wrote(p, at, ops, before, false)
+	p.world.oracle.wrote(p, at, ops, before)
 	p.world.Tracef("%s writes %s %v", p.Name, describe(p.m, ops), errText(err))
 	p.checkStep()
 	p.settle()
@@ -147,7 +171,7 @@ func (p *Pod) Seed(ops ...Op) {
 	at := p.Instant()
 	before := p.world.oracle.before(p, ops)
 	err := p.m.Seed(at, ops)
-	p.world.oracle.wrote(p, at, ops, before, true)
+	p.world.oracle.wrote(p, at, ops, before)
 	p.world.Tracef("%s seeds %s %v", p.Name, describe(p.m, ops), errText(err))
 	p.watch.adoptState()
 	p.checkStep()
@@ -163,7 +187,7 @@ func (p *Pod) receive(from *Pod, fromRun Dot, f Frame, corrupt bool) {
 	if corrupt {
 		vector, digest = p.m.Fingerprint()
 	}
-	if !corrupt && !w.oracle.sameRun(p, fromRun) {
+	if !corrupt && fromRun != p.id {
 		h := p.heard[fromRun]
 		p.heard[fromRun] = hearing{at: w.queue.now, gone: h.gone || f.Kind == "goodbye"}
 	}

@@ -26,11 +26,13 @@ type World struct {
 	Network
 	Store SnapshotStore
 
-	queue  queue
-	rng    *rand.Rand
-	pods   []*Pod
-	oracle oracle
-	Stats  Stats
+	queue    queue
+	rng      *rand.Rand
+	pods     []*Pod
+	oracle   oracle
+	healed   int64 // virtual time at which faults ended
+	poisoned bool  // a clock was wrong by more than the tombstone TTL
+	Stats    Stats
 }
 
 // Stats are what a run was worth.
