@@ -94,8 +94,11 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 			run = span{First: u.batch.first, Last: u.batch.first + u.batch.n - 1}
 		}
 		hole(holes, u.origin, run)
+		for _, d := range u.replaced { // dead for the others by what this replica does not have
+			hole(holes, d.origin, span{First: d.seq, Last: d.seq})
+		}
 	}
-	r.atomically(func() {
+	r.atomically(len(s.updates), func() {
 		for i := range s.updates {
 			u := &s.updates[i]
 			if h := holes[u.origin]; h != nil && h.covers(u.seq) {

@@ -17,7 +17,7 @@ func (r *replica[T]) writeBatch(at instant, writes []localWrite[T]) error {
 			return err
 		}
 	}
-	r.atomically(func() {
+	r.atomically(len(writes), func() {
 		for i := range writes {
 			writes[i].batch = dots
 			if err == nil {
@@ -67,7 +67,7 @@ func (r *replica[T]) seed(at instant, writes []localWrite[T]) error {
 	tell := r.out.changed
 	r.out.changed = func(change[T]) {}
 	defer func() { r.out.changed = tell }()
-	r.atomically(func() {
+	r.atomically(len(writes), func() {
 		for i := range writes {
 			if r.lookup(unsafeBytes(writes[i].key)) == nil {
 				_ = r.write(at, &writes[i]) // cannot fail: stamps are checked, and there is nothing to merge

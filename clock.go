@@ -46,7 +46,7 @@ func (c *clock) correct(offsets []int64) (overruled bool) {
 // write replaces, or the collection floor). It fails when that lies beyond what peers accept.
 func (c *clock) stamp(at instant, after int64) (int64, error) {
 	now := c.now(at)
-	if c.last > now+c.maxSkew {
+	if c.last > now+c.maxSkew && !c.gullible {
 		c.last = 0 // left over from a clock that was set back
 	}
 	own := max(now, c.last+1)

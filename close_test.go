@@ -94,7 +94,7 @@ func TestCloseFromInsideACallbackReturns(t *testing.T) {
 					return true
 				}))
 			}
-			require.NoError(t, s.Set(context.Background(), "k", "v"))
+			require.NoError(t, s.Set(staying, "k", "v"))
 			require.NoError(t, <-done)
 			require.NoError(t, <-done)
 		})
@@ -126,7 +126,7 @@ func TestErrorHandlerMayCallTheStore(t *testing.T) {
 		s := open(t, tr, "a", podshare.WithErrorHandler[string](func(error) {
 			s := <-stores
 			s.Get("k")
-			done <- errors.Join(s.Set(context.Background(), "k", "v"), s.Set(context.Background(), "l", "v"), s.Delete(context.Background(), "l"))
+			done <- errors.Join(s.Set(staying, "k", "v"), s.Set(staying, "l", "v"), s.Delete(staying, "l"))
 		}))
 		stores <- s
 		publish(t, tr, []byte("garbage"))
@@ -207,7 +207,7 @@ func TestCloseOverAStuckTransportReturnsWhenItsContextEnds(t *testing.T) {
 		pass(threeHeartbeats)
 		net.SetPodFaults("a", transporttest.PodFaults{PublishStuck: 1})
 		var writer sync.WaitGroup
-		writer.Go(func() { _ = a.Set(context.Background(), "k", "v") })
+		writer.Go(func() { _ = a.Set(staying, "k", "v") })
 		synctest.Wait()
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -263,7 +263,7 @@ func TestStoreClosesAndReopensAThousandTimes(t *testing.T) {
 			if i > 0 {
 				requireHolds(t, s, "k", i-1)
 			}
-			require.NoError(t, s.Set(context.Background(), "k", i))
+			require.NoError(t, s.Set(staying, "k", i))
 			require.NoError(t, s.Close())
 		}
 		synctest.Wait()

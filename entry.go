@@ -54,6 +54,12 @@ type ext[T any] struct {
 	join     *join[T]   // with a Merger: what the entry is folded from
 }
 
+// settled reports whether the entry is served for as long as it is in the index: it has no deadline and no
+// owner, and its group is complete.
+func (x *ext[T]) settled() bool {
+	return x.deadline == 0 && x.owner == nil && (x.commit == nil || x.commit.done.Load())
+}
+
 // batchRange names the dots of a batch: first to first+n-1 of the write's origin. n is 0 outside a batch.
 type batchRange struct {
 	first, n uint64

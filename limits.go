@@ -52,7 +52,7 @@ func (l Limits) validate() error {
 			return fmt.Errorf("podshare: limit %s %d is negative", name, v)
 		}
 	}
-	if l := l.withDefaults(); l.ValueBytes+l.KeyBytes+frameOverhead > l.FrameBytes {
+	if l := l.withDefaults(); l.ValueBytes > l.FrameBytes-frameOverhead || l.KeyBytes > l.FrameBytes-frameOverhead-l.ValueBytes {
 		return fmt.Errorf("podshare: limit FrameBytes %d has no room for the largest key and value", l.FrameBytes)
 	}
 	return nil

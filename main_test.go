@@ -1,6 +1,7 @@
 package podshare_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -19,6 +20,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const topic = "topic"
+
+// staying is the ctx of a caller that waits as long as it takes, and so may be made to publish itself.
+var staying = context.Background()
 
 // G1 in numbers, for fleets of up to 20 pods, whose heartbeats are a second apart, give or take 10 %.
 const (
@@ -95,13 +99,13 @@ func (l *errorLog) count(target error) int {
 	return n
 }
 
-// keyOf returns the key of the first error that matches target, "" if it names none.
+// keyOf returns the key of the first error that matches target, nil for any, and names one.
 func (l *errorLog) keyOf(target error) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, err := range l.errs {
 		var ke *podshare.KeyError
-		if errors.Is(err, target) && errors.As(err, &ke) {
+		if (target == nil || errors.Is(err, target)) && errors.As(err, &ke) {
 			return ke.Key
 		}
 	}

@@ -9,8 +9,9 @@ import (
 // Heartbeats are scaled to the fleet, so that what a pod receives does not grow with it.
 const (
 	minHeartbeat    = time.Second
-	heartbeatPerPod = 50 * time.Millisecond
+	heartbeatPerPod = 70 * time.Millisecond
 	missedBeats     = 3 // silence of so many intervals makes a pod silent
+	enoughAnswers   = 3 // heartbeats of others that spare one that was brought forward
 )
 
 // peer is another live run of a store of the topic, as its frames show it.
@@ -39,13 +40,13 @@ type peers struct {
 	nextBeat int64   // monotonic ns of our next heartbeat
 	skipped  bool    // the last one was left out, for a frame had just carried the head
 	headSent uint64  // the head that our last frame carried
-	others   int     // heartbeats heard since nextBeat was brought forward for a newcomer
-	hurried  bool    // nextBeat was brought forward
+	planned  int64   // monotonic ns of the regular one; nextBeat may be brought forward from it
+	others   int     // heartbeats heard since nextBeat was brought forward
 	wrong    bool    // our clock is overruled
 }
 
 func (r *replica[T]) startPeers(at instant) {
-	r.peers.nextBeat = at.mono
+	r.peers.nextBeat, r.peers.planned = at.mono, at.mono
 }
 
 // hear notes a sign of life of an origin.
@@ -147,16 +148,18 @@ func (r *replica[T]) beat(at instant) {
 		return
 	}
 	head := r.origins.at(self).seen.head
-	busy := head != r.peers.headSent
-	if busy && !r.peers.skipped && !r.peers.hurried {
+	regular := at.mono >= r.peers.planned
+	if regular && head != r.peers.headSent && !r.peers.skipped {
 		r.peers.skipped = true
 	} else {
 		r.peers.skipped = false
 		r.sendHeartbeat(at)
 	}
 	r.peers.headSent = head
-	r.peers.hurried, r.peers.others = false, 0
-	r.peers.nextBeat = at.mono + r.jitter(r.interval())
+	if regular {
+		r.peers.planned = at.mono + r.jitter(r.interval())
+	}
+	r.peers.nextBeat = r.peers.planned
 }
 
 // hurryBeat brings the next heartbeat forward to some moment within d, for somebody waits for it.
@@ -166,9 +169,8 @@ func (r *replica[T]) hurryBeat(at instant, d time.Duration) {
 		next += r.rng.Int64N(int64(d))
 	}
 	if next < r.peers.nextBeat {
-		r.peers.nextBeat = next
+		r.peers.nextBeat, r.peers.others = next, 0
 	}
-	r.peers.hurried = true
 }
 
 // jitter returns d ± 10 %.
@@ -204,9 +206,8 @@ func (r *replica[T]) takeHeartbeat(at instant, p *peer, m *wire.Heartbeat) {
 		p.namesake = true
 		r.report(ErrNodeIDTaken)
 	}
-	if r.peers.others++; r.peers.hurried && r.peers.others > 3 {
-		r.peers.hurried = false // enough others have answered the newcomer
-		r.peers.nextBeat = at.mono + r.jitter(r.interval())
+	if r.peers.others++; r.peers.others > enoughAnswers {
+		r.peers.nextBeat = r.peers.planned // enough others have answered the newcomer
 	}
 	r.compare(at, p)
 

@@ -2,7 +2,6 @@ package podshare
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -45,7 +44,7 @@ type dataFrame struct {
 	at      instant // when it was closed
 }
 
-var errPublishQueueFull = errors.New("too many writes wait to be sent")
+var errPublishQueueFull = fmt.Errorf("%w: bytes wait to be sent", ErrTooMany)
 
 // reserveLocked makes room for a write of about n bytes in the frame being filled.
 func (s *Store[T]) reserveLocked(at instant, n int) {
@@ -85,11 +84,12 @@ func (s *Store[T]) takeSentLocked(at instant) *dataFrame {
 // sendLocked sends what the caller has just written, or waits until another does. It unlocks mu.
 func (s *Store[T]) sendLocked(ctx context.Context, at instant) error {
 	s.settleLocked()
-	if !s.out.busy && ctx.Done() == nil && len(s.out.frames) == 0 {
+	if !s.out.busy && len(s.out.frames) == 0 && s.out.ticket == nil {
+		// The frame is this caller's alone: if its ctx ends, nobody else's publish ends with it.
 		s.out.busy = true
 		f := s.nextLocked(at)
 		s.mu.Unlock()
-		err := s.publish(f)
+		err := s.publishUnder(ctx, f)
 		s.mu.Lock()
 		s.out.busy = false
 		s.keepLocked(f)
@@ -99,7 +99,6 @@ func (s *Store[T]) sendLocked(ctx context.Context, at instant) error {
 		s.mu.Unlock()
 		return broadcastError(err)
 	}
-	// A caller that may leave must not be the one that publishes.
 	if s.out.ticket == nil {
 		s.out.ticket = &ticket{done: make(chan struct{})}
 	}
@@ -146,6 +145,23 @@ func (s *Store[T]) nextLocked(at instant) *dataFrame {
 	return nil
 }
 
+// publishUnder is publish that a caller waits for until ctx ends.
+func (s *Store[T]) publishUnder(ctx context.Context, f *dataFrame) error {
+	if ctx.Done() == nil {
+		return s.publish(f)
+	}
+	s.publishContext(f.at)
+	stop := context.AfterFunc(ctx, s.publishCtx.cancel)
+	err := s.publish(f)
+	if !stop() {
+		s.publishCtx.ctx = nil // it is, or will be, cancelled; the next publish gets a new one
+		if err != nil {
+			err = context.Cause(ctx)
+		}
+	}
+	return err
+}
+
 // publish sends a frame and tells those who wait for it.
 func (s *Store[T]) publish(f *dataFrame) error {
 	size := f.records.Len() + len(f.header.Node) + len(f.header.Codec) + 64
@@ -181,7 +197,7 @@ func (s *Store[T]) publishTo(at instant, channel string, frame []byte) error {
 // Only the one who publishes calls it.
 func (s *Store[T]) publishContext(at instant) context.Context {
 	c := &s.publishCtx
-	if c.ctx == nil || at.mono-c.made > int64(publishTimeout/4) || c.ctx.Err() != nil {
+	if c.ctx == nil || at.mono-c.made > int64(publishTimeout/4) {
 		if c.cancel != nil {
 			c.cancel()
 		}

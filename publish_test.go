@@ -3,6 +3,7 @@ package podshare_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,7 +87,7 @@ func TestLargeBatchArrivesWholeOverSmallQueues(t *testing.T) {
 func TestFailedPublishIsDeliveredLaterWithoutRetry(t *testing.T) {
 	for name, ctx := range map[string]func(*testing.T) context.Context{
 		"caller may leave": func(t *testing.T) context.Context { return t.Context() },
-		"caller will stay": func(*testing.T) context.Context { return context.Background() },
+		"caller will stay": func(*testing.T) context.Context { return staying },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -144,7 +145,7 @@ func TestStuckPublishDoesNotStopOthersForEver(t *testing.T) {
 		var callers sync.WaitGroup
 		start := time.Now()
 		callers.Go(func() {
-			err := a.Set(context.Background(), "stuck", "v")
+			err := a.Set(staying, "stuck", "v")
 			if err == nil {
 				t.Error("a publish that never returned was called a success")
 			}
@@ -153,7 +154,7 @@ func TestStuckPublishDoesNotStopOthersForEver(t *testing.T) {
 		net.Calm()
 		for i := range 5 {
 			callers.Go(func() {
-				if err := a.Set(context.Background(), fmt.Sprint("after ", i), "v"); err != nil {
+				if err := a.Set(staying, fmt.Sprint("after ", i), "v"); err != nil {
 					t.Error(err)
 				}
 			})
@@ -177,7 +178,7 @@ func TestWritersWhoWaitShareOneFrame(t *testing.T) {
 		var writers sync.WaitGroup
 		set := func(i int) {
 			writers.Go(func() {
-				if err := a.Set(context.Background(), fmt.Sprint(i), "v"); err != nil {
+				if err := a.Set(staying, fmt.Sprint(i), "v"); err != nil {
 					t.Error(err)
 				}
 			})
@@ -317,4 +318,57 @@ func gated(tr podshare.Transport) (*tap, *gate) {
 		return tr.Publish(ctx, name, msg)
 	}
 	return p, g
+}
+
+// The same with callers of both kinds, those that publish themselves and those that may leave, and frames that
+// fail at random: nobody hears of another's frame.
+func TestCallersOfEveryKindGetTheResultOfTheirOwnFrame(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		memory := newMemory(t)
+		tr := &tap{Transport: memory}
+		var mu sync.Mutex
+		failed := map[string]bool{} // by key; guarded by mu
+		rng := rand.New(rand.NewPCG(1, 1))
+		tr.onPublish = func(ctx context.Context, name string, msg []byte) error {
+			h, body, err := wire.Open(msg, wire.Limits{})
+			if err != nil || h.Kind != wire.KindData {
+				return memory.Publish(ctx, name, msg)
+			}
+			var data wire.Data
+			if err := data.Parse(body); err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			fails := rng.IntN(2) == 0
+			for _, rec := range data.Records {
+				failed[string(rec.Key)] = fails
+			}
+			if fails {
+				return transporttest.ErrInjected
+			}
+			return memory.Publish(ctx, name, msg)
+		}
+		a := open(t, tr, "a")
+		large := strings.Repeat("v", 100<<10)
+		var writers sync.WaitGroup
+		for w := range 8 {
+			ctx := staying
+			if w%2 == 0 {
+				ctx = t.Context()
+			}
+			writers.Go(func() {
+				for i := range 10 {
+					key := fmt.Sprint(w, " ", i)
+					err := a.Set(ctx, key, large)
+					mu.Lock()
+					if f, sent := failed[key]; !sent || f != (err != nil) {
+						t.Errorf("%s: sent %v, failed %v, but its caller got %v", key, sent, f, err)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		writers.Wait()
+	})
 }

@@ -1,22 +1,26 @@
 package podshare
 
-import (
-	"math/rand/v2"
-	"sync/atomic"
-)
+import "sync/atomic"
 
-// readCounter estimates the number of reads by counting one in readSample, drawn at random: an exact
-// counter costs more than it tells, and one that all readers share makes two readers slower than one.
+// readCounter estimates the number of reads. Counting each would cost Get a third of its time, and one
+// counter shared by all readers makes two slower than one; so only reads of keys in one of readClasses
+// classes are counted, times their number. The classes are those of a hash that Get computes anyway, and
+// take turns: with every write, every frame and every tick. Over as many turns each key is counted once.
 type readCounter struct {
-	sampled atomic.Uint64
+	turn    atomic.Uint64
+	_       [56]byte // readers load turn; those that count must not take its cache line away
+	counted atomic.Uint64
 }
 
-const readSample = 64
+const readClasses = 16
 
-func (c *readCounter) count() {
-	if rand.Uint32()%readSample == 0 { //nolint:gosec // a sample
-		c.sampled.Add(1)
+func (c *readCounter) count(hash uint64) {
+	if (hash^c.turn.Load())%readClasses == 0 {
+		c.counted.Add(1)
 	}
 }
 
-func (c *readCounter) total() uint64 { return c.sampled.Load() * readSample }
+// next gives the next class its turn. One goroutine at a time may call it.
+func (c *readCounter) next() { c.turn.Store(c.turn.Load() + 1) }
+
+func (c *readCounter) total() uint64 { return c.counted.Load() * readClasses }

@@ -84,7 +84,7 @@ func (r *replica[T]) takeBatch(at instant, us []update[T]) {
 	if len(us) == 1 {
 		r.apply(at, &us[0])
 	} else {
-		r.atomically(func() {
+		r.atomically(len(us), func() {
 			for i := range us {
 				r.apply(at, &us[i])
 			}

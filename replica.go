@@ -214,13 +214,13 @@ type group[T any] struct {
 	order  []string // of keys, as first staged
 }
 
-// atomically applies what do changes as one step for every reader.
-func (r *replica[T]) atomically(do func()) {
+// atomically applies what do changes, about n keys, as one step for every reader.
+func (r *replica[T]) atomically(n int, do func()) {
 	if r.group != nil {
 		do() // part of a larger step
 		return
 	}
-	g := &group[T]{commit: &commit[T]{}, keys: map[string]staged[T]{}}
+	g := &group[T]{commit: &commit[T]{}, keys: make(map[string]staged[T], n), order: make([]string, 0, n)}
 	r.group = g
 	do()
 	r.group = nil

@@ -98,6 +98,7 @@ func (s *Store[T]) tick() time.Duration {
 // settleLocked passes on what the replica wants done. It is called after every use of it, and reports
 // whether the run loop must be woken for something earlier than it waits for.
 func (s *Store[T]) settleLocked() (early bool) {
+	s.reads.next()
 	out := &s.core.out
 	if len(out.frames) > 0 {
 		s.out.control = append(s.out.control, out.frames...)

@@ -28,12 +28,15 @@ func (simCodec) Name() string { return "sim" }
 
 // simMachine adapts a replica to the simulation. Values are strings, with a Merger sets of them.
 type simMachine[T any] struct {
-	r    *replica[T]
-	c    sim.Config
-	in   *inbound[T]
-	wrap func(string) T
-	text func(T) string
+	r       *replica[T]
+	c       sim.Config
+	in      *inbound[T]
+	refused []*update[T] // of the snapshot absorbed last
+	wrap    func(string) T
+	text    func(T) string
 }
+
+func clocks(at sim.Instant) instant { return instant{wall: at.Wall, mono: at.Mono} }
 
 // simMaker starts replicas with the given rules switched off.
 func simMaker(off rule) sim.Maker {
@@ -62,7 +65,7 @@ func newSimMachine[T any](c sim.Config, at sim.Instant, off rule, merge func(a, 
 		node: c.Node, boot: c.Boot, codec: newCodec[T](simCodec{c.Undecodable}, merge != nil), merge: merge,
 		limits: limits, tombstoneTTL: c.TombstoneTTL, maxSkew: time.Minute, lease: c.Lease,
 		heartbeat: minHeartbeat, collectEvery: 5 * time.Second, seed: c.Seed, off: off,
-	}, instant{at.Wall, at.Mono})
+	}, clocks(at))
 	m.r.out.changed = func(ch change[T]) {
 		e := sim.Event{Key: ch.key, Version: m.version(&ch.write)}
 		switch ch.kind {
@@ -109,6 +112,9 @@ func (m *simMachine[T]) local(at sim.Instant, ops []sim.Op, f flags) ([]localWri
 		if op.TTL != 0 {
 			l.deadline = m.Now(at) + int64(op.TTL)
 		}
+		if m.c.Undecodable != "" && strings.Contains(op.Value, m.c.Undecodable) {
+			return nil, errors.New("not a value of this pod")
+		}
 		if !op.Delete {
 			l.value = m.wrap(op.Value)
 			var err error
@@ -130,7 +136,7 @@ func (m *simMachine[T]) Write(at sim.Instant, ops []sim.Op) error {
 	if err != nil || len(writes) == 0 {
 		return err
 	}
-	return m.r.writeBatch(instant(at), writes)
+	return m.r.writeBatch(clocks(at), writes)
 }
 
 func (m *simMachine[T]) Seed(at sim.Instant, ops []sim.Op) error {
@@ -141,27 +147,27 @@ func (m *simMachine[T]) Seed(at sim.Instant, ops []sim.Op) error {
 	if err != nil {
 		return err
 	}
-	return m.r.seed(instant(at), writes)
+	return m.r.seed(clocks(at), writes)
 }
 
 func (m *simMachine[T]) Receive(at sim.Instant, frame []byte) error {
 	if err := m.in.open(frame, &m.r.cfg.codec, &m.r.cfg.limits); err != nil {
 		return err
 	}
-	if m.r.receive(instant(at), m.in) {
+	if m.r.receive(clocks(at), m.in) {
 		m.in = new(inbound[T])
 	}
 	return nil
 }
 
-func (m *simMachine[T]) Tick(at sim.Instant) { m.r.tick(instant(at)) }
+func (m *simMachine[T]) Tick(at sim.Instant) { m.r.tick(clocks(at)) }
 
-func (m *simMachine[T]) Due(at sim.Instant) int64 { return m.r.next(instant(at)) }
+func (m *simMachine[T]) Due(at sim.Instant) int64 { return m.r.next(clocks(at)) }
 
 func (m *simMachine[T]) Frames(at sim.Instant) []sim.Frame {
 	var frames []sim.Frame
 	if m.r.sent.Count() > 0 {
-		h := m.r.header(instant(at))
+		h := m.r.header(clocks(at))
 		frames = append(frames, m.frame("", wire.AppendData(nil, &h, &m.r.sent, true)))
 		m.r.sent.Reset(h.Node, h.Boot)
 	}
@@ -180,17 +186,12 @@ func (m *simMachine[T]) frame(to string, b []byte) sim.Frame {
 	return sim.Frame{To: to, Kind: h.Kind.String(), Bytes: b}
 }
 
-func (m *simMachine[T]) Goodbye(at sim.Instant) { m.r.sendGoodbye(instant(at)) }
+func (m *simMachine[T]) Goodbye(at sim.Instant) { m.r.sendGoodbye(clocks(at)) }
 
 func (m *simMachine[T]) Get(at sim.Instant, key string) (string, bool) {
 	e := visible(m.r.index.Get(key))
-	if e == nil || e.Val.dead() {
+	if e == nil || !m.r.serves(clocks(at), e) {
 		return "", false
-	}
-	if x := e.Val.ext; x != nil {
-		if x.deadline != 0 && m.Now(at) >= x.deadline || x.owner != nil && !x.owner.serves(at.Mono) {
-			return "", false
-		}
 	}
 	return m.text(e.Val.value), true
 }
@@ -219,7 +220,7 @@ func (m *simMachine[T]) Covers(d sim.Dot) bool {
 	return known && m.r.origins.covers(dot{o, d.Seq})
 }
 
-func (m *simMachine[T]) Now(at sim.Instant) int64 { return m.r.clock.now(instant(at)) }
+func (m *simMachine[T]) Now(at sim.Instant) int64 { return m.r.clock.now(clocks(at)) }
 
 func (m *simMachine[T]) CutOff() bool { return m.r.cutOff() }
 
@@ -228,8 +229,10 @@ func (m *simMachine[T]) Fingerprint() (vector, digest uint64) {
 }
 
 func (m *simMachine[T]) Snapshot(at sim.Instant) []byte {
-	s := Store[T]{core: m.r, errs: make(chan error, 256)}
-	return s.encodeSnapshot()
+	w := m.r.captureSnapshot(clocks(at))
+	data := w.encode(m.refused)
+	m.r.out.errs = append(m.r.out.errs, w.errs...)
+	return data
 }
 
 func (m *simMachine[T]) Absorb(at sim.Instant, data []byte) (more bool, err error) {
@@ -237,7 +240,8 @@ func (m *simMachine[T]) Absorb(at sim.Instant, data []byte) (more bool, err erro
 	if err != nil {
 		return true, err
 	}
-	return m.r.absorb(instant(at), snap), nil
+	more, m.refused = m.r.absorb(clocks(at), snap)
+	return more, nil
 }
 
 func (m *simMachine[T]) Errors() []error {

@@ -15,6 +15,7 @@ import (
 var (
 	simSeed  = flag.Uint64("sim.seed", 0, "simulate this seed only, with a trace")
 	simSeeds = flag.Int("sim.seeds", 0, "how many seeds to simulate (default: as many as take 20 s)")
+	simMerge = flag.String("sim.merge", "", "only stores with a Merger (yes), or without (no)")
 	simFirst = flag.Uint64("sim.first", 1, "the first of them")
 )
 
@@ -36,6 +37,9 @@ func TestSimulation(t *testing.T) {
 	steps, failed := 0, 0
 	for i := 0; *simSeeds == 0 && time.Since(start) < 20*time.Second || i < *simSeeds; i++ {
 		seed := *simFirst + uint64(i) //nolint:gosec // not negative
+		if merge := seed%3 == 0; *simMerge != "" && merge != (*simMerge == "yes") {
+			continue
+		}
 		st, err := simRun(seed, 0, nil)
 		if err != nil {
 			t.Errorf("%v\n\tsee it with: go test -run TestSimulation . -sim.seed=%d", err, seed)

@@ -13,8 +13,8 @@ import (
 // Store is a map that every pod of a topic holds in full. All methods may be used by several goroutines at
 // once.
 //
-// Locks, in the order in which they are taken: mu, then watcher.mu, then those of views. Nothing waits for a
-// channel, the network or a callback (but for the merger) while it holds one.
+// Locks, in the order in which they are taken: mu, then those of views. Nothing waits for a channel, the
+// network or a callback (but for the merger) while it holds one.
 type Store[T any] struct {
 	topic     string // as the user calls it
 	channel   string // as the transport does
@@ -164,19 +164,19 @@ func (s *Store[T]) now() instant {
 // Get returns the value of a key. It waits for nothing and allocates nothing. The value is the stored one,
 // shared by all readers: read it only.
 func (s *Store[T]) Get(key string) (T, bool) {
-	s.reads.count()
-	e := s.index.Get(key)
+	e, hash := s.index.Find(key)
+	s.reads.count(hash)
 	if e == nil {
 		var none T
 		return none, false
 	}
-	if e.Val.ext != nil {
+	if x := e.Val.ext; x != nil && !x.settled() {
 		return s.getExt(e)
 	}
 	return e.Val.value, !e.Val.dead() // a dead entry holds the zero value
 }
 
-// getExt is Get for entries of batches, with a deadline or an owner, or kept encoded.
+// getExt is Get for entries of a group that is being applied, with a deadline or an owner.
 func (s *Store[T]) getExt(e *entry[T]) (T, bool) {
 	if e = visible(e); e == nil || !s.serves(e) {
 		var none T

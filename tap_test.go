@@ -113,13 +113,6 @@ func (x *stranger) set(key, value string) wire.Record {
 	return wire.Record{Key: []byte(key), Seq: x.seq, Stamp: x.now(), Value: []byte(value)}
 }
 
-// delete returns the record of a delete that is its next write.
-func (x *stranger) delete(key string) wire.Record {
-	rec := x.set(key, "")
-	rec.Flags, rec.Value = wire.FlagDelete, nil
-	return rec
-}
-
 // batch makes one batch of consecutive records.
 func batch(recs ...wire.Record) []wire.Record {
 	for i := range recs {
@@ -171,4 +164,17 @@ func resealed(frame []byte, at int, to byte) []byte {
 func publish(t testing.TB, tr podshare.Transport, frame []byte) {
 	t.Helper()
 	require.NoError(t, tr.Publish(t.Context(), topic, frame))
+}
+
+// requireIdleTraffic fails if pods that have nothing to say to each other send more, in an hour, than their
+// heartbeats and what back-off allows.
+func requireIdleTraffic[T any](t testing.TB, tr *tap, stores ...*podshare.Store[T]) {
+	t.Helper()
+	pass(time.Minute)
+	before, bytesBefore := tr.traffic()
+	pass(time.Hour)
+	frames, bytes := tr.traffic()
+	heartbeats := len(stores) * 3600 * 10 / 9
+	require.Less(t, frames-before, heartbeats+len(stores)*3*60, "frames in an hour of nothing")
+	require.Less(t, bytes-bytesBefore, heartbeats*200+len(stores)*64<<10, "bytes in an hour of nothing")
 }

@@ -13,7 +13,7 @@ import (
 // transport/transporttest the contract as a test suite.
 type Transport interface {
 	// Publish sends msg to every subscription of the topic. msg is the transport's to keep; it is never
-	// changed after the call.
+	// changed after the call. It returns when ctx ends, at the latest.
 	Publish(ctx context.Context, topic string, msg []byte) error
 
 	// Subscribe returns the frames of a topic. The channel is closed when ctx ends or the transport is

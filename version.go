@@ -1,6 +1,14 @@
 package podshare
 
-import "time"
+import (
+	"time"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// ProtocolVersion is the version of the frames that this release writes. Frames of a higher version are
+// refused and reported, those of a lower one read.
+const ProtocolVersion uint8 = wire.Version
 
 // Version identifies one state of a key on one store. It is what [Store.TrySet] compares.
 //

@@ -285,8 +285,8 @@ func TestFilterMayCallTheStore(t *testing.T) {
 			_ = s.Keys()
 			_ = s.Version(key)
 			_ = s.Stats()
-			errs = append(errs, s.Set(context.Background(), "set", "v"), s.SetMany(context.Background(), numbered(3, "v")),
-				s.Delete(context.Background(), "set"), s.Refresh(context.Background()))
+			errs = append(errs, s.Set(staying, "set", "v"), s.SetMany(staying, numbered(3, "v")),
+				s.Delete(staying, "set"), s.Refresh(staying))
 			return ok
 		}))
 		require.NoError(t, s.Set(t.Context(), "k", "v"))

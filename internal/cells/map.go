@@ -39,6 +39,13 @@ func (m *Map[V]) Get(key string) *Entry[V] {
 	return e
 }
 
+// Find is Get that also returns the key's hash, for who can use one: it differs from map to map.
+func (m *Map[V]) Find(key string) (*Entry[V], uint64) {
+	h := m.hash(key)
+	e, _ := m.dir.Load().table(h).find(h, key)
+	return e, h
+}
+
 // GetBytes is Get for a key that is not a string yet. It does not keep key.
 func (m *Map[V]) GetBytes(key []byte) *Entry[V] {
 	return m.Get(unsafe.String(unsafe.SliceData(key), len(key)))

@@ -36,8 +36,9 @@ type Pod struct {
 
 // hearing is when a pod last heard a run of another from itself.
 type hearing struct {
-	at   int64 // virtual time
-	gone bool  // it said goodbye
+	at     int64 // virtual time
+	surely int64 // of a frame that was not for an earlier run of the pod
+	gone   bool  // it said goodbye
 }
 
 // Up reports whether the pod runs.
@@ -189,7 +190,11 @@ func (p *Pod) receive(from *Pod, fromRun Dot, f Frame, corrupt bool) {
 	}
 	if !corrupt && fromRun != p.id {
 		h := p.heard[fromRun]
-		p.heard[fromRun] = hearing{at: w.queue.now, gone: h.gone || f.Kind == "goodbye"}
+		h.at, h.gone = w.queue.now, h.gone || f.Kind == "goodbye"
+		if f.To == "" {
+			h.surely = h.at
+		}
+		p.heard[fromRun] = h
 	}
 	err := p.m.Receive(at, f.Bytes)
 	if w.Trace != nil && (f.Kind != "heartbeat" || err != nil) {

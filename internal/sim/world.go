@@ -37,8 +37,8 @@ type World struct {
 
 // Stats are what a run was worth.
 type Stats struct {
-	Steps, Writes, Frames int
-	HealBeats             float64 // heartbeats from the end of faults to convergence, of the slowest
+	Steps, Writes, Frames, Events int
+	HealBeats                     float64 // heartbeats from the end of faults to convergence, of the slowest
 }
 
 // Violation is a broken guarantee.

@@ -1,0 +1,62 @@
+package bench
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/podshare/podshare"
+)
+
+// meter counts what one store hands to its transport and takes from it as snapshots, and can cut it off. A
+// transport's optional interfaces are hidden by it: what goes through them would not be counted. When the root
+// package makes use of one, it gets a method here.
+type meter struct {
+	podshare.Transport
+	cut        atomic.Bool // publishes are lost
+	noSnapshot bool        // nothing is stored; there never is a snapshot
+
+	frames, bytes   atomic.Int64 // published, to all and to single nodes
+	inbox           atomic.Int64 // bytes of those to single nodes
+	stored, fetched atomic.Int64 // bytes of snapshots
+	snapshots       atomic.Int64 // that were stored
+}
+
+// nowhere returns a transport that loses everything.
+func nowhere(b testing.TB) *meter {
+	b.Helper()
+	m := &meter{Transport: newMemory(b), noSnapshot: true}
+	m.cut.Store(true)
+	return m
+}
+
+func (m *meter) Publish(ctx context.Context, topic string, msg []byte) error {
+	if m.cut.Load() {
+		return nil
+	}
+	m.frames.Add(1)
+	m.bytes.Add(int64(len(msg)))
+	if strings.Contains(topic, "@:") { // an inbox
+		m.inbox.Add(int64(len(msg)))
+	}
+	return m.Transport.Publish(ctx, topic, msg)
+}
+
+func (m *meter) Snapshot(ctx context.Context, topic string, data []byte) error {
+	defer m.snapshots.Add(1)
+	m.stored.Add(int64(len(data)))
+	if m.noSnapshot {
+		return nil
+	}
+	return m.Transport.Snapshot(ctx, topic, data)
+}
+
+func (m *meter) FetchSnapshot(ctx context.Context, topic string) ([]byte, error) {
+	if m.noSnapshot {
+		return nil, nil
+	}
+	data, err := m.Transport.FetchSnapshot(ctx, topic)
+	m.fetched.Add(int64(len(data)))
+	return data, err
+}

@@ -1,0 +1,110 @@
+package podshare_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/podshare/podshare"
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// A union converges in every order of arrival, also across deletes.
+func TestUnionConvergesInEveryOrderAcrossDeletes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		shared := &tap{Transport: net.Pod("a")}
+		other := &tap{Transport: net.Pod("b")}
+		a, b := openUnion(t, shared, "a"), openUnion(t, other, "b")
+		set := func(s *podshare.Store[[]string], v string) {
+			require.NoError(t, s.Set(t.Context(), "k", []string{v}))
+			pass(time.Millisecond)
+		}
+		set(a, "a1")
+		set(b, "b1")
+		pass(healing)
+		requireHolds(t, a, "k", []string{"a1", "b1"})
+		net.Cut("b")
+		require.NoError(t, a.Delete(t.Context(), "k"))
+		pass(time.Millisecond)
+		set(b, "b2") // has not seen the delete, and is ordered after it
+		set(a, "a2")
+		net.Heal()
+		pass(healing)
+		want := []string{"a2", "b1", "b2"}
+		requireHolds(t, a, "k", want)
+		requireHolds(t, b, "k", want)
+
+		frames := append(shared.sent(t, wire.KindData), other.sent(t, wire.KindData)...)
+		require.Len(t, frames, 5)
+		permute(frames, func(order [][]byte) {
+			memory := newMemory(t)
+			s := openUnion(t, memory, "c")
+			for _, frame := range order {
+				publish(t, memory, frame)
+			}
+			synctest.Wait()
+			requireHolds(t, s, "k", want)
+			require.NoError(t, s.Close())
+		})
+	})
+}
+
+// Unions on both sides of a partition are joined, and none of it is lost.
+func TestUnionsOfAPartitionAreJoined(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a, b, c := openUnion(t, net.Pod("a"), "a"), openUnion(t, net.Pod("b"), "b"), openUnion(t, net.Pod("c"), "c")
+		pass(threeHeartbeats)
+		net.Cut("a")
+		net.Cut("b")
+		var want []string
+		for i, s := range []*podshare.Store[[]string]{a, b, c} {
+			for j := range 3 {
+				v := fmt.Sprint(i, " ", j)
+				want = append(want, v)
+				require.NoError(t, s.Set(t.Context(), "k", []string{v}))
+			}
+		}
+		pass(time.Minute)
+		net.Heal()
+		pass(2 * healing)
+		for _, s := range []*podshare.Store[[]string]{a, b, c} {
+			requireHolds(t, s, "k", want)
+		}
+	})
+}
+
+// openUnion starts a store of sorted sets whose Merger is their union.
+func openUnion(t testing.TB, tr podshare.Transport, node string, opts ...podshare.Option[[]string]) *podshare.Store[[]string] {
+	t.Helper()
+	return openOf(t, tr, node, append([]podshare.Option[[]string]{podshare.WithMerger(union)}, opts...)...)
+}
+
+func union(existing, incoming []string) []string {
+	all := append(slices.Clone(existing), incoming...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// permute calls fn with every order of items.
+func permute[E any](items []E, fn func([]E)) {
+	var rec func(n int)
+	items = slices.Clone(items)
+	rec = func(n int) {
+		if n == len(items) {
+			fn(items)
+			return
+		}
+		for i := n; i < len(items); i++ {
+			items[n], items[i] = items[i], items[n]
+			rec(n + 1)
+			items[n], items[i] = items[i], items[n]
+		}
+	}
+	rec(0)
+}

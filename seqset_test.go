@@ -1,0 +1,139 @@
+package podshare
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// A naive twin of seqSet.
+type seqModel map[uint64]bool
+
+func (m seqModel) add(first, last uint64) {
+	for s := first; s <= last; s++ {
+		m[s] = true
+	}
+}
+
+const maxModelSeq = 64
+
+// drawSeqSet makes a set and its twin from the same random runs.
+func drawSeqSet(t *testing.T, rng *rand.Rand) (seqSet, seqModel) {
+	t.Helper()
+	var s seqSet
+	m := seqModel{}
+	for range rng.IntN(12) {
+		first := 1 + rng.Uint64N(maxModelSeq-1)
+		last := min(first+rng.Uint64N(6), maxModelSeq)
+		s.add(first, last)
+		m.add(first, last)
+		compareSeqSet(t, &s, m)
+	}
+	return s, m
+}
+
+// compareSeqSet compares everything that a set can be asked with what its twin says.
+func compareSeqSet(t *testing.T, s *seqSet, m seqModel) {
+	t.Helper()
+	if err := s.check(); err != nil {
+		t.Fatal(err)
+	}
+	var highest uint64
+	for seq := uint64(1); seq <= maxModelSeq+2; seq++ {
+		if s.covers(seq) != m[seq] {
+			t.Fatalf("%v covers %d: %v", *s, seq, !m[seq])
+		}
+		if m[seq] {
+			highest = seq
+		}
+	}
+	if s.max() != highest {
+		t.Fatalf("%v has maximum %d, got %d", *s, highest, s.max())
+	}
+	var listed seqSet
+	for _, run := range s.runs() {
+		listed.add(run.First, run.Last)
+	}
+	if !listed.equal(s) {
+		t.Fatalf("runs of %v make %v", *s, listed)
+	}
+}
+
+func TestSeqSetAgainstModel(t *testing.T) {
+	for seed := range uint64(3000) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		a, ma := drawSeqSet(t, rng)
+		b, mb := drawSeqSet(t, rng)
+		holes, mh := drawSeqSet(t, rng)
+
+		first := 1 + rng.Uint64N(maxModelSeq)
+		last := min(first+rng.Uint64N(20), maxModelSeq+2)
+		gaps := seqModel{}
+		for _, gap := range a.missing(span{First: first, Last: last}) {
+			gaps.add(gap.First, gap.Last)
+		}
+		all := true
+		for seq := first; seq <= last; seq++ {
+			all = all && ma[seq]
+			if gaps[seq] == ma[seq] {
+				t.Fatalf("seed %d: missing of %v in %d–%d has %d: %v", seed, a, first, last, seq, gaps[seq])
+			}
+		}
+		if a.coversAll(first, last) != all {
+			t.Fatalf("seed %d: %v covers all of %d–%d: %v", seed, a, first, last, !all)
+		}
+
+		includes, equal := true, true
+		for seq := uint64(1); seq <= maxModelSeq; seq++ {
+			includes = includes && (ma[seq] || !mb[seq])
+			equal = equal && ma[seq] == mb[seq]
+		}
+		if a.includes(&b) != includes || a.equal(&b) != equal {
+			t.Fatalf("seed %d: %v and %v: includes %v, equal %v", seed, a, b, a.includes(&b), a.equal(&b))
+		}
+
+		joined, except := a.clone(), a.clone()
+		joined.join(&b, nil)
+		except.join(&b, &holes)
+		mj, me := seqModel{}, seqModel{}
+		for seq := uint64(1); seq <= maxModelSeq; seq++ {
+			mj[seq] = ma[seq] || mb[seq]
+			me[seq] = ma[seq] || mb[seq] && !mh[seq]
+		}
+		compareSeqSet(t, &joined, mj)
+		compareSeqSet(t, &except, me)
+		compareSeqSet(t, &a, ma) // a clone shares nothing that is changed
+	}
+}
+
+// Joining commutes, associates and may be repeated; equal sets have equal hashes, however they were made.
+func TestSeqSetJoinAlgebra(t *testing.T) {
+	join := func(x seqSet, ys ...seqSet) seqSet {
+		z := x.clone()
+		for i := range ys {
+			z.join(&ys[i], nil)
+		}
+		return z
+	}
+	for seed := range uint64(1000) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		a, _ := drawSeqSet(t, rng)
+		b, _ := drawSeqSet(t, rng)
+		c, _ := drawSeqSet(t, rng)
+		want := join(a, b, c)
+		for i, got := range []seqSet{join(c, b, a), join(a, join(b, c)), join(want, a, b, c)} {
+			if !got.equal(&want) || got.hash(7) != want.hash(7) {
+				t.Fatalf("seed %d, way %d: %v, want %v", seed, i, got, want)
+			}
+		}
+		if !a.equal(&b) && a.hash(7) == b.hash(7) {
+			t.Fatalf("seed %d: %v and %v have the same hash", seed, a, b)
+		}
+	}
+}
+
+func TestSeqSetHashOfNothingIsZero(t *testing.T) {
+	if h := (&seqSet{}).hash(42); h != 0 {
+		t.Fatal(fmt.Sprintf("%x", h))
+	}
+}
