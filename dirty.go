@@ -4,6 +4,8 @@ package podshare
 type dirtySet struct {
 	keys map[string]struct{}
 	own  bool // one of them was written here
+
+	told, toldOwn bool // the snapshotter knows that there are any, and any of our own
 }
 
 func (d *dirtySet) add(key string, own bool) {

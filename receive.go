@@ -145,6 +145,9 @@ func (r *replica[T]) next(at instant) int64 {
 	if a, ok := r.deadlines.first(); ok {
 		next = min(next, at.mono+max(a.at-r.clock.now(at), 0))
 	}
+	for _, p := range r.peers.list {
+		next = min(next, p.heard+p.patience(r.interval())+1)
+	}
 	for _, a := range r.repair.answers {
 		if !a.last && len(a.window) < repairWindow {
 			return at.mono // a scan that ran out of its budget

@@ -122,8 +122,12 @@ func (s *Store[T]) settleLocked() (early bool) {
 		close(s.exchanged)
 		s.exchanged = make(chan struct{})
 	}
-	if len(s.core.dirty.keys) > 0 {
-		s.snapshots.note(s.core.dirty.own)
+	if d := &s.core.dirty; d.own && !d.toldOwn {
+		d.told, d.toldOwn = true, true
+		signal(s.snapshots.soon)
+	} else if len(d.keys) > 0 && !d.told {
+		d.told = true
+		signal(s.snapshots.later)
 	}
 	due := s.core.earliest()
 	if first, ok := s.core.deadlines.first(); ok {

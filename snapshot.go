@@ -41,15 +41,6 @@ func (p *snapshotter) init() {
 	p.seed = maphash.MakeSeed()
 }
 
-// note plans a snapshot: soon for own writes, later for others'.
-func (p *snapshotter) note(own bool) {
-	if own {
-		signal(p.soon)
-	} else {
-		signal(p.later)
-	}
-}
-
 // load merges the stored snapshot into a new store.
 func (s *Store[T]) load(ctx context.Context) error {
 	data, err := s.transport.FetchSnapshot(ctx, s.channel)
