@@ -154,7 +154,7 @@ func (s *Store[T]) publishUnder(ctx context.Context, f *dataFrame) error {
 	stop := context.AfterFunc(ctx, s.publishCtx.cancel)
 	err := s.publish(f)
 	if !stop() {
-		s.publishCtx.ctx = nil // it is, or will be, cancelled; the next publish gets a new one
+		s.publishCtx.made = -int64(publishTimeout) // it is, or will be, cancelled; the next publish gets a new one
 		if err != nil {
 			err = context.Cause(ctx)
 		}

@@ -194,11 +194,8 @@ func (s *Store[T]) mergeStored(ctx context.Context, p *snapshotter) error {
 		more, refused, err = s.absorb(stored)
 		if err != nil {
 			s.report(err)
-			if errors.Is(err, ErrCodecMismatch) || errors.Is(err, wire.ErrVersion) {
-				return nil //nolint:nilerr // another fleet's, or a newer one's: reported, and left alone
-			}
-		} else if !more {
-			p.written = maphash.Bytes(p.seed, stored)
+		}
+		if foreign(err) || err == nil && !more {
 			return nil
 		}
 	}
@@ -206,16 +203,24 @@ func (s *Store[T]) mergeStored(ctx context.Context, p *snapshotter) error {
 	if err := s.transport.Snapshot(ctx, s.channel, data); err != nil {
 		return fmt.Errorf("podshare: store snapshot: %w", err)
 	}
-	p.written = maphash.Bytes(p.seed, data)
+	p.written = 0 // what is refused must be read again next time, to be carried over again
+	if len(refused) == 0 {
+		p.written = maphash.Bytes(p.seed, data)
+	}
 	s.counts.snapshots.Add(1)
 	s.counts.snapshotBytes.Store(int64(len(data)))
 	return nil
 }
 
+// foreign reports whether a stored snapshot is another fleet's or a newer one's. It is left alone then.
+func foreign(err error) bool {
+	return errors.Is(err, ErrCodecMismatch) || errors.Is(err, wire.ErrVersion)
+}
+
 // finalSnapshot stores what is not stored yet, after the snapshotter has ended.
 func (s *Store[T]) finalSnapshot(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // reported, and left alone
 	}
 	return s.persist(ctx)
 }
