@@ -36,10 +36,10 @@ type replica[T any] struct {
 	owners    map[origin]*owner
 	lastExt   *ext[T] // see intern
 
-	group  *group[T]    // the group being applied, nil outside one
-	sent   wire.Records // local writes that no frame carries yet
-	dirty  dirtySet     // keys that the stored snapshot lacks
-	recent recentWrites // where the newest dots are held, so that small repairs need no scan
+	group    *group[T]      // the group being applied, nil outside one
+	sent     wire.Records   // local writes that no frame carries yet
+	unstored unstoredWrites // what the stored snapshot lacks
+	recent   recentWrites   // where the newest dots are held, so that small repairs need no scan
 
 	started     int64 // monotonic ns
 	peers       peers
@@ -149,7 +149,8 @@ func (r *replica[T]) put(cur, next *entry[T]) {
 		r.countOut(cur)
 	}
 	r.countIn(cur, next)
-	r.dirty.add(next.Key, next.Val.origin == self)
+	r.unstored.any = true
+	r.unstored.own = r.unstored.own || next.Val.origin == self
 	r.remember(cur, next)
 
 	if r.group == nil {

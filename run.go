@@ -122,11 +122,12 @@ func (s *Store[T]) settleLocked() (early bool) {
 		close(s.exchanged)
 		s.exchanged = make(chan struct{})
 	}
-	if d := &s.core.dirty; d.own && !d.toldOwn {
-		d.told, d.toldOwn = true, true
+	switch u := &s.core.unstored; {
+	case u.own && !u.toldOwn:
+		u.toldAny, u.toldOwn = true, true
 		signal(s.snapshots.soon)
-	} else if len(d.keys) > 0 && !d.told {
-		d.told = true
+	case u.any && !u.toldAny:
+		u.toldAny = true
 		signal(s.snapshots.later)
 	}
 	due := s.core.earliest()

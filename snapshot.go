@@ -155,32 +155,34 @@ func (s *Store[T]) runSnapshotter() {
 			cancel()
 			if err != nil {
 				s.report(err)
-				plan(lookLater * debounce) // the keys stayed dirty
+				plan(lookLater * debounce)
 			}
 		}
 	}
 }
 
-// persist adds what changed since the last time to the stored snapshot. What changed stays dirty until that
-// has succeeded.
+// persist adds what changed since the last time to the stored snapshot. If that fails it counts as not stored.
 func (s *Store[T]) persist(ctx context.Context) error {
-	p := &s.snapshots
 	s.mu.Lock()
-	dirty := s.core.dirty
-	s.core.dirty = dirtySet{}
+	unstored := s.core.unstored
+	s.core.unstored = unstoredWrites{}
 	s.mu.Unlock()
-	if len(dirty.keys) == 0 {
+	if !unstored.any {
 		return nil
 	}
-	err := s.mergeStored(ctx, p)
+	err := s.mergeStored(ctx, &s.snapshots)
 	if err != nil {
 		s.mu.Lock()
-		for key := range dirty.keys {
-			s.core.dirty.add(key, false)
-		}
+		s.core.unstored.any = true
 		s.mu.Unlock()
 	}
 	return err
+}
+
+// unstoredWrites says whether the stored snapshot lacks something of a replica's state.
+type unstoredWrites struct {
+	any, own         bool // a write; one that was made here
+	toldAny, toldOwn bool // the snapshotter knows
 }
 
 func (s *Store[T]) mergeStored(ctx context.Context, p *snapshotter) error {
@@ -220,7 +222,7 @@ func foreign(err error) bool {
 // finalSnapshot stores what is not stored yet, after the snapshotter has ended.
 func (s *Store[T]) finalSnapshot(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // reported, and left alone
+		return nil //nolint:nilerr // the caller knows
 	}
 	return s.persist(ctx)
 }

@@ -93,7 +93,7 @@ func (r *replica[T]) forget(e *entry[T], d dot) {
 	st.mark = max(st.mark, d.seq)
 	r.floor = max(r.floor, p.stamp)
 	r.count.collected++
-	r.dirty.add(e.Key, false)
+	r.unstored.any = true
 
 	if next := r.without(e, d); next != nil {
 		r.put(e, next)
