@@ -88,7 +88,7 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 			continue
 		}
 		r.report(&KeyError{Key: string(u.key), Err: u.err})
-		r.refuseKey(u.key, u.dot())
+		r.refuseKey(u.key, &u.write)
 		run := span{First: u.seq, Last: u.seq}
 		if u.batch.n > 1 && r.on(ruleRefuseBatch) {
 			run = span{First: u.batch.first, Last: u.batch.first + u.batch.n - 1}
@@ -103,12 +103,12 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 			u := &s.updates[i]
 			if h := holes[u.origin]; h != nil && h.covers(u.seq) {
 				s.refused = append(s.refused, u)
-				r.refuseKey(u.key, u.dot())
+				r.refuseKey(u.key, &u.write)
 				continue
 			}
 			r.take(at, u, s.vector)
 			if u.err != nil { // a Merger that fails finds out only now
-				r.report(&KeyError{Key: string(u.key), Err: u.err})
+				r.reportRefused(u)
 				hole(holes, u.origin, span{First: u.seq, Last: u.seq})
 				s.refused = append(s.refused, u)
 			} else if unasked := s.unasked[u.origin]; unasked != nil && unasked.covers(u.seq) {
@@ -236,7 +236,10 @@ func (r *replica[T]) applyAbsence(at instant, s *adoption[T]) {
 					state = flagLapsed
 				}
 				fates = append(fates, fate{e.Key, d, state})
-			case !r.keepsOld(e.Key):
+			default:
+				if _, refused := r.refusedWrite(unsafeBytes(e.Key)); refused {
+					continue
+				}
 				fates = append(fates, fate{e.Key, d, flagDeleted})
 			}
 		}

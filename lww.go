@@ -72,6 +72,9 @@ func (r *replica[T]) observe(at instant, w *write) {
 
 // successor returns what an update makes of a key, nil if it changes nothing. It changes nothing itself.
 func (r *replica[T]) successor(at instant, cur *entry[T], u *update[T]) (*entry[T], error) {
+	if r.outdated(u) {
+		return nil, errOutdated
+	}
 	if r.cfg.merge != nil {
 		return r.joinUpdate(at, cur, u)
 	}
@@ -227,6 +230,8 @@ func (r *replica[T]) predecessor(cur *entry[T], f flags) int64 {
 		return r.floor
 	case (cur.Val.flags^f)&flagSeed != 0 || !r.on(ruleStampAfterReplaced):
 		return 0
+	case r.cfg.merge != nil:
+		return max(cur.Val.stamp, r.floor) // a part of it may have been forgotten
 	default:
 		return cur.Val.stamp
 	}

@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -99,7 +100,7 @@ func (r *replica[T]) refuses(at instant, us []update[T]) bool {
 		if us[i].err == nil || r.origins.covers(us[i].dot()) {
 			continue
 		}
-		r.report(&KeyError{Key: string(us[i].key), Err: us[i].err})
+		r.reportRefused(&us[i])
 		run := span{First: us[i].seq, Last: us[i].seq}
 		if us[i].batch.n > 1 {
 			run = span{First: us[i].batch.first, Last: us[i].batch.first + us[i].batch.n - 1}
@@ -108,11 +109,18 @@ func (r *replica[T]) refuses(at instant, us []update[T]) bool {
 		dots.add(run.First, run.Last)
 		r.refuse(at, us[i].origin, &dots)
 		for j := range us {
-			r.refuseKey(us[j].key, us[j].dot())
+			r.refuseKey(us[j].key, &us[j].write)
 		}
 		return r.on(ruleRefuseBatch)
 	}
 	return false
+}
+
+// reportRefused reports why an update is refused.
+func (r *replica[T]) reportRefused(u *update[T]) {
+	if !errors.Is(u.err, errOutdated) {
+		r.report(&KeyError{Key: string(u.key), Err: u.err})
+	}
 }
 
 // tick does what is due at this time and says when it wants to be called next (monotonic ns).

@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"errors"
 	"maps"
 	"time"
 )
@@ -15,31 +16,51 @@ type refusal struct {
 	backOff int64
 }
 
-// refusedKeys names the keys of refused writes. Such a key keeps its old value here: that the old write is
-// gone elsewhere is because of the one that is refused. It is bounded; a key beyond loses its value when the
-// next full comparison finds it gone.
-type refusedKeys map[string]dot
+// refusedKeys holds, for the keys of refused writes, the newest of these. Such a key keeps its old value
+// here: that the old write is gone elsewhere is because of the one that is refused. And what is ordered
+// before that one is kept out: it is dead elsewhere, as far as anybody knows. The map is bounded; a key
+// beyond is treated as if nothing of it had been refused.
+type refusedKeys map[string]write
 
 const maxRefusedKeys = 10_000
 
+// errOutdated marks an update that a refused one supersedes. It is refused with it, and nobody is told.
+var errOutdated = errors.New("podshare: superseded by a refused write")
+
 // refuseKey notes that a write of a key is refused.
-func (r *replica[T]) refuseKey(key []byte, d dot) {
+func (r *replica[T]) refuseKey(key []byte, w *write) {
+	if old, ok := r.refusedKeys[string(key)]; ok {
+		if r.origins.older(&old, w) {
+			r.refusedKeys[string(key)] = *w
+		}
+		return
+	}
 	if len(r.refusedKeys) >= maxRefusedKeys {
-		maps.DeleteFunc(r.refusedKeys, func(_ string, d dot) bool { return r.origins.covers(d) })
+		maps.DeleteFunc(r.refusedKeys, func(_ string, w write) bool { return r.origins.covers(w.dot()) })
 	}
 	if len(r.refusedKeys) < maxRefusedKeys {
-		r.refusedKeys[string(key)] = d
+		r.refusedKeys[string(key)] = *w
 	}
 }
 
-// keepsOld reports whether a write of the key is refused at this moment.
-func (r *replica[T]) keepsOld(key string) bool {
-	d, ok := r.refusedKeys[key]
-	if ok && r.origins.covers(d) {
-		delete(r.refusedKeys, key)
+// refusedWrite returns the newest refused write of a key, if it is still refused.
+func (r *replica[T]) refusedWrite(key []byte) (write, bool) {
+	w, ok := r.refusedKeys[string(key)]
+	if ok && r.origins.covers(w.dot()) {
+		delete(r.refusedKeys, string(key))
+		return write{}, false
+	}
+	return w, ok
+}
+
+// outdated reports whether a refused write of the key supersedes an update. With a Merger none does: every
+// write counts.
+func (r *replica[T]) outdated(u *update[T]) bool {
+	if len(r.refusedKeys) == 0 || r.cfg.merge != nil {
 		return false
 	}
-	return ok
+	w, ok := r.refusedWrite(u.key)
+	return ok && r.origins.older(&u.write, &w)
 }
 
 const minRefusalBackOff = int64(10 * time.Second)

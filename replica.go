@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"hash/maphash"
 	"math/rand/v2"
 	"time"
 
@@ -78,7 +79,8 @@ type replicaConfig[T any] struct {
 	heartbeat    time.Duration // the shortest interval
 	collectEvery time.Duration
 	seed         uint64
-	off          rule // rules switched off by a test
+	hashSeed     maphash.Seed // of the index
+	off          rule         // rules switched off by a test
 }
 
 // effects are what the replica wants done by its shell, in the order they came up.
@@ -107,7 +109,7 @@ func newReplica[T any](cfg replicaConfig[T], at instant) *replica[T] {
 	r := &replica[T]{
 		cfg:     cfg,
 		started: at.mono,
-		index:   cells.New[item[T]](),
+		index:   cells.NewSeeded[item[T]](cfg.hashSeed),
 		origins: newOrigins(cfg.node, cfg.boot, cfg.limits.Origins),
 
 		owners:      map[origin]*owner{},

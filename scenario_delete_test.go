@@ -14,6 +14,9 @@ func deleteScenarios() []scenario {
 		{name: "a pod was away longer than the TTL", script: awayLonger, breaks: ruleAbsence},
 		{name: "a pod that missed a collected delete is compared in full", script: awayLonger, breaks: ruleMarks, without: ruleCompareDigest},
 		{name: "what a pod wrote while away is not lost", script: wroteWhileAway},
+		{name: "a tombstone waits for an older write that only a pod far away holds", script: olderWriteFarAway, breaks: ruleCollectContiguous},
+		{name: "a tombstone that comes late is not collected at once", script: lateTombstone, breaks: ruleCollectAfterExchange},
+		{name: "a pod that is cut off collects nothing", script: collectsInContact, breaks: ruleCollectInContact},
 		{name: "tombstones age from when they were written", script: deploysWithinTTL},
 	}
 }
@@ -118,4 +121,76 @@ func deploysWithinTTL(w *sim.World) {
 		w.Live()[0].Close()
 	}
 	w.WantForgotten("k")
+}
+
+// A hole below a dot that the delete replaced may be an older write of the key: an update names what it replaced, and
+// not all that went before.
+//
+//	a: ── set k 1 ─╮ ─ 2 ─ set k 3 ─╮ ┤dead
+//	b: ────────────│────────────────┴── delete k ── keeps the tombstone ──╮
+//	x: ────────────┴── k=1 (cut off, longer than the TTL) ────────────────┴── k dies
+func olderWriteFarAway(w *sim.World) {
+	w.Pods("a", "b", "c", "x")
+	w.Cut("a", "b", "c")
+	w.Pod("a").Set("k", "1")
+	w.Advance(6 * time.Millisecond)
+	w.Cut("x")
+	w.Pod("a").Set("k", "2")
+	w.Heal("a", "b")
+	w.Pod("a").Set("k", "3")
+	w.Advance(6 * time.Millisecond)
+	w.Pod("a").Stop()
+	w.Want("k", "3", "b")
+	w.Pod("b").Delete("k")
+	w.Settle()
+	w.Forget()
+	w.Forget()
+	w.Heal("x")
+	w.Settle()
+	w.WantAbsent("k")
+}
+
+// Another pod may just be sending what the tombstone is needed against, so an exchange must end first.
+//
+//	a: ── set k ─ delete k ╌╌╌╌(slow, longer than the TTL)╌╌╌╌╮
+//	b: ───── k ───────────────────────────────────────────────┴── holds the tombstone, until it agrees with c
+//	c: ── heartbeats, and nothing else gets through
+func lateTombstone(w *sim.World) {
+	w.Pods("a", "b", "c")
+	w.Pod("a").Set("k", "v")
+	w.Settle()
+	var slow []func()
+	w.Filter = func(from, to *sim.Pod, f sim.Frame) bool {
+		if f.Kind == "data" && to.Name == "b" {
+			slow = append(slow, func() { w.Pass(from, to, f) })
+		}
+		return false
+	}
+	w.Pod("a").Delete("k")
+	w.Pod("a").Stop()
+	w.Filter = func(_, _ *sim.Pod, f sim.Frame) bool { return f.Kind == "heartbeat" }
+	w.Forget()
+	for _, pass := range slow {
+		pass()
+	}
+	w.Advance(20 * time.Second)
+	if v, held := w.Pod("b").Version("k"); !held || !v.Dead {
+		w.Fail("script", "b has no tombstone of k any more, and has agreed with nobody since it came")
+	}
+}
+
+// A pod that hears nobody cannot know what is still on its way, nor whether its clock is right.
+func collectsInContact(w *sim.World) {
+	w.Pods("a", "b", "c")
+	w.Pod("a").Set("k", "v")
+	w.Settle()
+	w.Pod("a").Delete("k")
+	w.Settle()
+	w.Cut("c")
+	w.Advance(10 * time.Second)
+	w.Pod("c").Jump(time.Hour)
+	w.Advance(20 * time.Second)
+	if _, held := w.Pod("c").Version("k"); !held {
+		w.Fail("script", "c has collected the tombstone of k, alone and with a wrong clock")
+	}
 }

@@ -14,6 +14,7 @@ func refusalScenarios() []scenario {
 		{name: "a batch brought by repair is refused whole", script: refusedBatchByRepair, breaks: ruleRefuseBatch},
 		{name: "a refused value does not make repair run for ever", script: refusedQuietly, breaks: ruleBackOff},
 		{name: "a refused value that was replaced leaves no hole", script: refusedThenReplaced},
+		{name: "a refused value keeps out what it replaced", script: refusedKeepsOut},
 	}
 }
 
@@ -107,4 +108,30 @@ func refusedThenReplaced(w *sim.World) {
 	if v, ok := w.Pod("b").Version("k2"); !ok || v.Dead {
 		w.Fail("script", "k2 is gone")
 	}
+}
+
+// c holds nothing newer than the first value, for it refuses what took its place; yet a snapshot of long ago must not
+// bring that back.
+//
+//	snapshot:  k=first ────────────────────────────────────╮
+//	a, b:      k=first ─ delete k ─ set k (large) ─╮       │
+//	c:                                       joins ┴───────┴── k is absent
+func refusedKeepsOut(w *sim.World) {
+	w.Pods("a", "b")
+	w.Pod("b").Set("k", "first")
+	w.Settle()
+	w.Pod("a").Persist()
+	w.Advance(time.Second)
+	w.Pod("a").Delete("k")
+	w.Settle()
+	w.Pod("a").Set("k", large())
+	w.Settle()
+	w.Start(sim.PodConfig{Name: "c", MaxValue: 40, NoSnapshot: true})
+	w.Settle()
+	w.WantAbsent("k", "c")
+	w.Pod("c").Persist()
+	w.WantAbsent("k", "c")
+	w.Advance(time.Minute)
+	w.WantAbsent("k", "c")
+	w.Want("k", large(), "a", "b")
 }

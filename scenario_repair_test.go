@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/podshare/podshare/internal/sim"
+	"github.com/podshare/podshare/internal/wire"
 )
 
 func repairScenarios() []scenario {
@@ -117,71 +118,79 @@ func brokenRepair(w *sim.World) {
 	w.Want("own", "b", "b")
 }
 
-// Each answer is a series with its own number. b asks, gives up and asks again; chunks of the first answer arrive
-// among those of the second, which was captured later.
+// Each answer is a series with its own number. b asks in vain, gives up and asks again; then the first chunk of the
+// first answer arrives before that of the second, which was captured later.
 //
-//	a: ── answer 1: x ──────╮(held up)   set y, delete x   ── answer 2 ──╮
-//	b: ── want 1 ───────────│───────────────── want 2 ──────────┴────────┴── must not close 2 with the end of 1
+//	a: ─┬─ answer 1 (held up) ── set bulk0 ─┬─ chunk 0 of 1 ─ chunks 0, 1, … of 2 ──╮
+//	b: ─╯ want 1                     want 2 ╯                                       ╰── has the new bulk0
 func mixedAnswers(w *sim.World) {
 	w.Pods("a", "b")
 	w.Pod("b").Set("own", "b")
 	w.Settle()
 	w.Cut("a", "b")
+	w.Delay = 0 // frames arrive in order
 	bulk(w.Pod("a"), 6)
-	type held struct {
-		from, to *sim.Pod
-		f        sim.Frame
-	}
-	var last []held
-	hold := true
+	var held func() // passes chunk 0 of the first answer on
+	var first uint64
 	w.Filter = func(from, to *sim.Pod, f sim.Frame) bool {
-		switch {
-		case f.Kind == "data":
-			return false
-		case f.Kind == "have" && from.Name == "a" && hold:
-			last = append(last, held{from, to, f})
-			return false
-		case f.Kind == "have" && from.Name == "a" && len(last) > 0:
-			// The chunks of the first answer come first, but for its beginning.
-			for _, h := range last {
-				w.Pass(h.from, h.to, h.f)
-			}
-			last = nil
+		if from.Name != "a" || f.Kind != wire.KindHave.String() {
+			return f.Kind != wire.KindData.String()
 		}
-		return true
+		series, index := chunkOf(f)
+		if held == nil {
+			first, held = series, func() { w.Pass(from, to, f) }
+			w.After(0, func() { w.Pod("a").Set("bulk0", "new") })
+		}
+		if series != first && index == 0 {
+			held()
+		}
+		return series != first
 	}
 	w.Heal("a", "b")
-	w.Advance(2500 * time.Millisecond)
-	w.Pod("a").Set("y", "v")
-	w.Pod("a").Delete("bulk1")
-	hold = false
 	w.Settle()
-	w.Filter = nil
 	w.Settle()
-	w.Want("y", "v")
-	w.WantAbsent("bulk1")
+	w.Want("bulk0", "new")
 }
 
-// b's clock is slow, so a collects first; then c comes with a write that a cannot tell from news and b can. The
-// vectors are equal, the contents are not: everything is compared, and dead wins.
+// chunkOf reads which chunk of an answer a frame is.
+func chunkOf(f sim.Frame) (series, index uint64) {
+	var m wire.Have
+	_, body, err := wire.Open(f.Bytes, wire.Limits{})
+	if err == nil {
+		err = m.Parse(body)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return m.Series, m.Index
+}
+
+// b's clock is slow, so a collects first. Then a write of before the delete arrives that a cannot tell from news, and
+// b can. Their vectors are equal, their contents are not: everything is compared, and dead wins.
 //
-//	a: ─────────────── set k ─ delete k ─ collected ─┬─ shows k … until compared with b
-//	b: ─────────────── set k ─ delete k ─────────────┼─ tombstone
-//	c: ── set k (cut off) ───────────────────────────╯
+//	c: ── set k ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌(slow)╌╌╌╌╌╌╌╌╌╌╌╌╌╌╮
+//	a: ─────────── set k ─ delete k ─── collected ───┼─ shows k … until compared with b
+//	b: ─────────── set k ─ delete k ── tombstone ────┴─ drops it
 func collectedEarly(w *sim.World) {
 	w.Start(sim.PodConfig{Name: "b", Clock: -40 * time.Second})
 	w.Pods("a", "c")
-	w.Pod("a").Set("k", "first")
-	w.Settle()
-	w.Cut("c")
+	var slow []func()
+	w.Filter = func(from, to *sim.Pod, f sim.Frame) bool {
+		slow = append(slow, func() { w.Pass(from, to, f) })
+		return false
+	}
 	w.Pod("c").Set("k", "old")
+	w.Pod("c").Stop()
+	w.Filter = nil
 	w.Advance(time.Second)
 	w.Pod("a").Set("k", "new")
-	w.Advance(time.Second)
+	w.Settle()
 	w.Pod("a").Delete("k")
 	w.Advance(w.TombstoneTTL + 15*time.Second)
 	w.WantForgotten("k", "a")
-	w.Heal("c")
+	for _, pass := range slow {
+		pass()
+	}
 	w.Settle()
 	w.Settle()
 	w.WantAbsent("k")

@@ -1,7 +1,6 @@
 package podshare
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -134,6 +133,6 @@ func TestSeqSetJoinAlgebra(t *testing.T) {
 
 func TestSeqSetHashOfNothingIsZero(t *testing.T) {
 	if h := (&seqSet{}).hash(42); h != 0 {
-		t.Fatal(fmt.Sprintf("%x", h))
+		t.Fatalf("%x", h)
 	}
 }

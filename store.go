@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -137,6 +138,7 @@ func newStore[T any](topic string, t Transport, cfg *config[T]) *Store[T] {
 		heartbeat:    minHeartbeat,
 		collectEvery: cfg.gcInterval,
 		seed:         boot,
+		hashSeed:     maphash.MakeSeed(),
 	}
 	if rc.maxSkew == 0 {
 		rc.maxSkew, rc.quietSkew = defaultMaxClockSkew, true

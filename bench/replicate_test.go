@@ -1,12 +1,11 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
-
-	"context"
 )
 
 // BenchmarkReplicate is throughput to one peer: 20,000 sets on one store until a second one, over memory, holds
@@ -94,6 +93,7 @@ func BenchmarkPropagate(b *testing.B) {
 
 // measurePropagation reports the median and the 99th percentile of op.
 func measurePropagation(b *testing.B, op func()) {
+	b.Helper()
 	b.ReportAllocs()
 	took := make([]time.Duration, 0, 1<<20)
 	for b.Loop() {

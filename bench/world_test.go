@@ -125,7 +125,10 @@ const never = time.Hour
 func designs[T any]() []design[T] {
 	return []design[T]{{
 		name: "podshare",
-		open: func(b testing.TB, t podshare.Transport, o storeOptions) store[T] { return openPodshare[T](b, t, o) },
+		open: func(b testing.TB, t podshare.Transport, o storeOptions) store[T] {
+			b.Helper()
+			return openPodshare[T](b, t, o)
+		},
 		watch: func(ctx context.Context, s store[T], key string) <-chan podshare.Event[T] {
 			var opts []podshare.WatchOption
 			if key != "" {
@@ -137,7 +140,10 @@ func designs[T any]() []design[T] {
 		catchUp: func(ctx context.Context, s store[T]) error { return s.(*podshare.Store[T]).Refresh(ctx) },
 	}, {
 		name: "naive",
-		open: func(b testing.TB, t podshare.Transport, o storeOptions) store[T] { return openNaive[T](b, t, o) },
+		open: func(b testing.TB, t podshare.Transport, o storeOptions) store[T] {
+			b.Helper()
+			return openNaive[T](b, t, o)
+		},
 		watch: func(ctx context.Context, s store[T], key string) <-chan podshare.Event[T] {
 			return s.(*naive.Store[T]).Watch(ctx, key)
 		},

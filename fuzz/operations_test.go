@@ -18,7 +18,7 @@ func FuzzOperations(f *testing.F) {
 	f.Add([]byte("\x00a\x01\x01a\x00\x00a\x02"))
 	f.Add([]byte("\x02abc\x03ab\x04a\x01\x00a\x04a\x02\x05\x06"))
 	f.Fuzz(func(t *testing.T, program []byte) {
-		ctx := context.Background()
+		ctx := t.Context()
 		tr := transport.NewMemoryTransport()
 		defer func() { _ = tr.Close() }()
 		s, err := podshare.New[int](ctx, "fuzz", tr, podshare.WithNodeID[int]("a"))
@@ -176,5 +176,5 @@ func expect(got, want error) error {
 	if errors.Is(got, want) {
 		return nil
 	}
-	return fmt.Errorf("error is %v, want %v", got, want)
+	return fmt.Errorf("error is %v, want %v", got, want) //nolint:errorlint // either may be nil, which %w does not print
 }

@@ -98,7 +98,7 @@ func TestMemoryErrorHandlerMayUseTheTransportAndPanic(t *testing.T) {
 	calls := 0
 	m = newMemory(t, transport.WithMemoryQueue(1), transport.WithMemoryOnError(func(error) {
 		calls++
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		_, err := m.Subscribe(ctx, "topic")
 		assert.NoError(t, err)

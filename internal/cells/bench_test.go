@@ -41,6 +41,7 @@ func filledWith[V any](keys []string) *Map[V] {
 
 // loop calls read with one key after the other, b.N times in all.
 func loop(b *testing.B, keys []string, read func(key string)) {
+	b.Helper()
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
@@ -110,6 +111,7 @@ func BenchmarkGetConcurrent(b *testing.B) {
 
 // loopIn does b.N reads, shared among the goroutines.
 func loopIn(b *testing.B, goroutines int, keys []string, read func(key string) bool) {
+	b.Helper()
 	order := shuffled(keys)
 	var readers sync.WaitGroup
 	b.ResetTimer()

@@ -24,8 +24,11 @@ type Map[V any] struct {
 }
 
 // New returns an empty map. It takes about 300 bytes and grows as needed.
-func New[V any]() *Map[V] {
-	m := &Map[V]{seed: maphash.MakeSeed()}
+func New[V any]() *Map[V] { return NewSeeded[V](maphash.MakeSeed()) }
+
+// NewSeeded is New with a given hash seed: maps of one seed and one history are walked in one order.
+func NewSeeded[V any](seed maphash.Seed) *Map[V] {
+	m := &Map[V]{seed: seed}
 	m.dir.Store(&directory[V]{tables: []*table[V]{newTable[V](1, 0, 0)}})
 	return m
 }
@@ -48,7 +51,7 @@ func (m *Map[V]) Find(key string) (*Entry[V], uint64) {
 
 // GetBytes is Get for a key that is not a string yet. It does not keep key.
 func (m *Map[V]) GetBytes(key []byte) *Entry[V] {
-	return m.Get(unsafe.String(unsafe.SliceData(key), len(key)))
+	return m.Get(unsafe.String(unsafe.SliceData(key), len(key))) //nolint:gosec // Get keeps no key, so the string ends before key may change
 }
 
 // Len returns the number of entries. Any goroutine may call it at any time.

@@ -168,7 +168,7 @@ func (p *Pod) checkJoin(key string) {
 		}
 		lasting := x.deadline == 0 && !x.Owned
 		overtaken := slices.ContainsFunc(o.byKey[key], func(d *write) bool {
-			return d.Delete && o.covered(d) && d.version.Compare(x.version) > 0
+			return d.Delete && d.version.Compare(x.version) > 0 && (o.covered(d) || o.builtOn(d, x.run))
 		})
 		switch in := slices.Contains(have, x.Value); {
 		case !in && lasting && !overtaken:
@@ -194,4 +194,10 @@ func (o *oracle) secret(p *Pod) *write {
 		}
 	}
 	return nil
+}
+
+// builtOn reports whether a live pod has seen a write that the given run made after it had seen d: what the run wrote
+// before d is not part of it.
+func (o *oracle) builtOn(d *write, run Dot) bool {
+	return slices.ContainsFunc(o.byKey[d.Key], func(y *write) bool { return y.run == run && y.sees(d) && o.covered(y) })
 }

@@ -142,10 +142,10 @@ func (p *Pod) Jump(d time.Duration) {
 }
 
 // Set writes one value and sends it.
-func (p *Pod) Set(key, value string) { p.Write(Op{Key: key, Value: value}) }
+func (p *Pod) Set(key, value string) { _ = p.Write(Op{Key: key, Value: value}) }
 
 // Delete deletes one key and sends that.
-func (p *Pod) Delete(key string) { p.Write(Op{Key: key, Delete: true}) }
+func (p *Pod) Delete(key string) { _ = p.Write(Op{Key: key, Delete: true}) }
 
 // Write applies writes in one step and sends them at once. It returns what the machine says.
 func (p *Pod) Write(ops ...Op) error {
@@ -216,6 +216,7 @@ func (p *Pod) tick() {
 	}
 	p.due = 1<<63 - 1
 	p.m.Tick(p.Instant())
+	p.watch.forget()
 	p.checkStep()
 	p.settle()
 }

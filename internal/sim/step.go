@@ -159,7 +159,7 @@ func (p *Pod) checkCutOff() {
 	}
 	for _, h := range p.heard {
 		if !h.gone {
-			newest, surely, any = max(newest, h.at), max(surely, h.surely), true
+			newest, surely, any = max(newest, h.at), max(surely, h.surely), any || h.surely > 0
 		}
 	}
 	silence, ago := time.Duration(w.queue.now-newest), time.Duration(w.queue.now-surely)

@@ -54,6 +54,17 @@ func (w *watcher) checkResurrection(e Event) {
 	}
 }
 
+// forget drops what was told of keys that are forgotten: they start anew.
+func (w *watcher) forget() {
+	for _, key := range w.pod.world.oracle.keys {
+		if last, known := w.last[key]; known && last.Kind != Set {
+			if _, held := w.pod.m.Held(key); !held {
+				delete(w.last, key)
+			}
+		}
+	}
+}
+
 // adoptState takes what is held for what was told: seeds cause no events where they are planted.
 func (w *watcher) adoptState() {
 	at := w.pod.Instant()

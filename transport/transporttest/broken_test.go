@@ -149,6 +149,7 @@ func (e endless) Subscribe(_ context.Context, topic string) (<-chan []byte, erro
 type unclosable struct{ *memory }
 
 func newUnclosable(t testing.TB) Transport {
+	t.Helper()
 	m := transport.NewMemoryTransport()
 	t.Cleanup(func() { _ = m.Close() })
 	return unclosable{m}
@@ -225,6 +226,7 @@ type leaky struct {
 }
 
 func newLeaky(t testing.TB) Transport {
+	t.Helper()
 	l := leaky{transport.NewMemoryTransport(), make(chan struct{})}
 	t.Cleanup(func() { close(l.end) })
 	return l

@@ -173,7 +173,7 @@ func comeAndGo(w world, to Transport, topic string) {
 		return
 	}
 	cancel()
-	for range frames { //nolint:revive // only the end matters
+	for range frames { // only the end matters
 	}
 }
 

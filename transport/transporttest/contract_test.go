@@ -38,13 +38,18 @@ func TestNetworkWithoutFaultsKeepsTheContract(t *testing.T) {
 // A link that delays, duplicates and reorders is still a sound transport.
 func TestSlowNetworkBreaksNoRule(t *testing.T) {
 	newNetwork := func(t testing.TB) *Network {
+		t.Helper()
 		n := NewNetwork(1, WithFaults(Faults{Duplicate: 0.3, Reorder: 0.3, MaxDelay: time.Millisecond}))
 		t.Cleanup(func() { n.Close() })
 		return n
 	}
 	wantNoFailures(t,
-		func(t testing.TB) Transport { return newNetwork(t).Pod("a") },
+		func(t testing.TB) Transport {
+			t.Helper()
+			return newNetwork(t).Pod("a")
+		},
 		func(t testing.TB) (from, to Transport) {
+			t.Helper()
 			n := newNetwork(t)
 			return n.Pod("a"), n.Pod("b")
 		})

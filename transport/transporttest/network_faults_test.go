@@ -193,7 +193,7 @@ func TestStuckPublishReturnsWhenItsEndpointCloses(t *testing.T) {
 				a := n.Pod("a")
 				n.SetPodFaults("a", transporttest.PodFaults{PublishStuck: 1})
 				result := make(chan error)
-				go func() { result <- a.Publish(context.Background(), topic, nil) }()
+				go func() { result <- a.Publish(t.Context(), topic, nil) }()
 				synctest.Wait()
 				require.EqualValues(t, 1, n.Stats().PublishStuck)
 				require.NoError(t, closeIt(n))

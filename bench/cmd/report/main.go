@@ -33,7 +33,7 @@ func report(count int, benchtime, bench, out string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	binary := filepath.Join(dir, "bench.test")
 	if _, err := run("go", "test", "-c", "-o", binary, "."); err != nil {
 		return err

@@ -52,9 +52,10 @@ func page(r *results, idle []byte) []byte {
 }
 
 func figures(r *results, name string) string {
-	var parts []string
-	for _, unit := range r.units[name] {
-		parts = append(parts, number(r.figure(name, unit))+" "+unit)
+	units := r.units[name]
+	parts := make([]string, len(units))
+	for i, unit := range units {
+		parts[i] = number(r.figure(name, unit)) + " " + unit
 	}
 	return strings.Join(parts, ", ")
 }
