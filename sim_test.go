@@ -14,7 +14,6 @@ import (
 	"github.com/podshare/podshare/internal/sim"
 )
 
-//nolint:gochecknoglobals // flags
 var (
 	simSeed  = flag.Uint64("sim.seed", 0, "simulate this seed only, with a trace")
 	simSeeds = flag.Int("sim.seeds", 0, "how many seeds to simulate (default: as many as take 20 s)")
@@ -39,7 +38,7 @@ func TestSimulation(t *testing.T) {
 	var beats []float64
 	steps, failed := 0, 0
 	for i := 0; *simSeeds == 0 && time.Since(start) < 20*time.Second || i < *simSeeds; i++ {
-		seed := *simFirst + uint64(i) //nolint:gosec // not negative
+		seed := *simFirst + uint64(i)
 		if merge := seed%3 == 0; *simMerge != "" && merge != (*simMerge == "yes") {
 			continue
 		}

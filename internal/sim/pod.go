@@ -79,7 +79,7 @@ func (p *Pod) Restart() {
 	p.started = w.queue.now
 	at := p.Instant()
 	p.wallWas = at.Wall
-	boot := uint64(at.Wall)&^0xffffffff | uint64(w.rng.Uint32()) //nolint:gosec // never negative
+	boot := uint64(at.Wall)&^0xffffffff | uint64(w.rng.Uint32())
 	p.start(at, boot)
 }
 

@@ -24,7 +24,7 @@ func (q *queue) after(d int64, do func()) {
 // runUntil runs what is due up to and including the time end.
 func (q *queue) runUntil(end int64) {
 	for len(q.steps) > 0 && q.steps[0].at <= end {
-		s := heap.Pop(&q.steps).(step) //nolint:errcheck,forcetypeassert // nothing else is in it
+		s := heap.Pop(&q.steps).(step)
 		q.now = s.at
 		s.do()
 	}
@@ -33,15 +33,18 @@ func (q *queue) runUntil(end int64) {
 
 type steps []step
 
-func (s steps) Len() int { return len(s) }
-func (s steps) Less(i, j int) bool {
-	if s[i].at != s[j].at {
-		return s[i].at < s[j].at
+func (s *steps) Len() int { return len(*s) }
+
+func (s *steps) Less(i, j int) bool {
+	a, b := &(*s)[i], &(*s)[j]
+	if a.at != b.at {
+		return a.at < b.at
 	}
-	return s[i].order < s[j].order
+	return a.order < b.order
 }
-func (s steps) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
-func (s *steps) Push(x any)   { *s = append(*s, x.(step)) } //nolint:errcheck,forcetypeassert // nothing else is in it
+
+func (s *steps) Swap(i, j int) { (*s)[i], (*s)[j] = (*s)[j], (*s)[i] }
+func (s *steps) Push(x any)    { *s = append(*s, x.(step)) }
 
 func (s *steps) Pop() any {
 	n := len(*s) - 1

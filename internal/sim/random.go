@@ -18,7 +18,7 @@ type profile struct {
 
 // Random runs the schedule that the world's seed stands for, and checks what remains.
 func Random(w *World) {
-	rng := rand.New(rand.NewPCG(w.Seed, 2)) //nolint:gosec // a simulation
+	rng := rand.New(rand.NewPCG(w.Seed, 2))
 	often := func() bool { return rng.IntN(2) == 0 }
 	s := &schedule{w: w, rng: rng, profile: profile{
 		pods: 3 + rng.IntN(5), network: often(), partitions: often(), crashes: often(), leaves: often(), clock: often(),

@@ -41,15 +41,15 @@ type Stats struct {
 	HealBeats                     float64 // heartbeats from the end of faults to convergence, of the slowest
 }
 
-// Violation is a broken guarantee.
-type Violation struct {
+// ViolationError is a broken guarantee.
+type ViolationError struct {
 	Rule string // G1, …, or "invariant"
 	Seed uint64
 	At   time.Duration
 	What string
 }
 
-func (v *Violation) Error() string {
+func (v *ViolationError) Error() string {
 	return fmt.Sprintf("%s broken at %v (seed %d): %s", v.Rule, v.At, v.Seed, v.What)
 }
 
@@ -61,13 +61,13 @@ func Run(s Settings, script func(w *World)) (st Stats, err error) {
 	if s.Lease == 0 {
 		s.Lease = 10 * time.Second
 	}
-	w := &World{Settings: s, rng: rand.New(rand.NewPCG(s.Seed, 1))} //nolint:gosec // a simulation
+	w := &World{Settings: s, rng: rand.New(rand.NewPCG(s.Seed, 1))}
 	w.init()
 	w.oracle.init(w)
 	defer func() {
 		st = w.Stats
 		if p := recover(); p != nil {
-			v, ok := p.(*Violation)
+			v, ok := p.(*ViolationError)
 			if !ok {
 				w.Tracef("panic: %v", p)
 				panic(p)
@@ -82,7 +82,7 @@ func Run(s Settings, script func(w *World)) (st Stats, err error) {
 
 // Fail ends the run with a violation.
 func (w *World) Fail(rule, format string, args ...any) {
-	panic(&Violation{Rule: rule, Seed: w.Seed, At: time.Duration(w.queue.now), What: fmt.Sprintf(format, args...)})
+	panic(&ViolationError{Rule: rule, Seed: w.Seed, At: time.Duration(w.queue.now), What: fmt.Sprintf(format, args...)})
 }
 
 // Tracef adds a line to the trace.
