@@ -1,6 +1,8 @@
 package podshare
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -60,6 +62,14 @@ func (s *adoption[T]) withhold(os *origins, h *wire.HeldEntry) {
 	}
 }
 
+// reportWithheld reports what a peer could not send, for it does not fit into a frame that we take.
+func (r *replica[T]) reportWithheld(s *adoption[T]) {
+	for _, o := range slices.Sorted(maps.Keys(s.withheld)) {
+		r.report(fmt.Errorf("%w: writes of %s do not fit into a frame of %d bytes", ErrTooLarge, r.origins.name(o),
+			r.cfg.limits.FrameBytes))
+	}
+}
+
 // hole adds a run to the set of an origin.
 func hole(sets map[origin]*seqSet, o origin, run span) {
 	if sets[o] == nil {
@@ -78,6 +88,7 @@ func (s *adoption[T]) covers(d dot) bool {
 // testifies to, and its vector. A write that is refused here, with all of its batch, stays uncovered: a
 // covered dot that is not held is dead, and would be for everybody.
 func (r *replica[T]) adopt(at instant, s *adoption[T]) {
+	r.reportWithheld(s)
 	holes := s.withheld
 	if holes == nil {
 		holes = map[origin]*seqSet{}
@@ -124,8 +135,8 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 	}
 	for o, seen := range s.vector {
 		st := r.origins.at(o)
-		if st.forgotten {
-			continue
+		if st.forgotten || o == self {
+			continue // of our own writes nobody knows more than we do
 		}
 		except := seqSet{}
 		if r.on(ruleHoles) {
@@ -150,6 +161,9 @@ func (r *replica[T]) take(at instant, u *update[T], vector map[origin]*seqSet) {
 			r.takeDead(at, u.key, u.dot(), u.flags)
 		}
 		return
+	}
+	if u.origin == self {
+		return // a write of ours that we never made
 	}
 	cur := r.lookup(u.key)
 	next, err := r.successor(at, cur, u)

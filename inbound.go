@@ -31,7 +31,10 @@ type inbound[T any] struct {
 // be dropped; a value that cannot be taken only marks its update.
 func (in *inbound[T]) open(frame []byte, c *codec[T], l *Limits) error {
 	h, body, err := wire.Open(frame, wire.Limits{MaxFrame: l.FrameBytes})
-	if err != nil {
+	switch {
+	case errors.Is(err, wire.ErrTooLarge):
+		return fmt.Errorf("%w: %w: %w", ErrBadFrame, ErrTooLarge, err)
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrBadFrame, err)
 	}
 	in.frame, in.size, in.header, in.updates = frame, len(frame), h, in.updates[:0]

@@ -33,6 +33,9 @@ func (r *replica[T]) apply(at instant, u *update[T]) bool {
 		r.count.duplicates++
 		return false
 	}
+	if u.origin == self {
+		return false // a write of ours that we never made
+	}
 	cur := r.lookup(u.key)
 	next, err := r.successor(at, cur, u)
 	if err != nil {
@@ -42,7 +45,9 @@ func (r *replica[T]) apply(at instant, u *update[T]) bool {
 	r.origins.cover(u.origin, u.seq, u.seq)
 	if r.on(ruleCoverReplaced) {
 		for _, d := range u.replaced {
-			r.origins.cover(d.origin, d.seq, d.seq)
+			if d.origin != self { // ours are covered, or were never made
+				r.origins.cover(d.origin, d.seq, d.seq)
+			}
 		}
 	}
 	r.observe(at, &u.write)

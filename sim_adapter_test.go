@@ -239,11 +239,16 @@ func (m *simMachine[T]) Snapshot(at sim.Instant) []byte {
 }
 
 func (m *simMachine[T]) Absorb(at sim.Instant, data []byte) (more bool, err error) {
-	snap, err := openSnapshot(data, &m.r.cfg.codec, &m.r.cfg.limits)
+	snap, err := openSnapshot(data, &m.r.cfg.codec)
 	if err != nil {
 		return true, err
 	}
-	more, m.refused = m.r.absorb(clocks(at), snap)
+	m.refused = nil
+	news, more := m.r.knows(snap)
+	if news {
+		snap.decode(&m.r.cfg.codec, &m.r.cfg.limits)
+		m.refused = m.r.absorb(clocks(at), snap)
+	}
 	return more, nil
 }
 

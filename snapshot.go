@@ -59,13 +59,20 @@ func (s *Store[T]) absorb(data []byte) (more bool, refused []*update[T], err err
 	if len(data) == 0 {
 		return true, nil, nil
 	}
-	snap, err := openSnapshot(data, &s.core.cfg.codec, &s.cfg.limits)
+	snap, err := openSnapshot(data, &s.core.cfg.codec)
 	if err != nil {
 		return true, nil, err
 	}
 	s.mu.Lock()
+	news, more := s.core.knows(snap)
+	s.mu.Unlock()
+	if !news {
+		return more, nil, nil
+	}
+	snap.decode(&s.core.cfg.codec, &s.cfg.limits)
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	more, refused = s.core.absorb(s.now(), snap)
+	refused = s.core.absorb(s.now(), snap)
 	s.settleLocked()
 	return more, refused, nil
 }
@@ -77,7 +84,7 @@ type snapshotState[T any] struct {
 	updates []update[T]
 }
 
-func openSnapshot[T any](data []byte, c *codec[T], l *Limits) (*snapshotState[T], error) {
+func openSnapshot[T any](data []byte, c *codec[T]) (*snapshotState[T], error) {
 	h, body, err := wire.Open(data, wire.Limits{MaxFrame: maxSnapshot})
 	if err != nil {
 		return nil, fmt.Errorf("podshare: stored snapshot: %w", err)
@@ -89,28 +96,49 @@ func openSnapshot[T any](data []byte, c *codec[T], l *Limits) (*snapshotState[T]
 	if err := s.Parse(body); err != nil {
 		return nil, fmt.Errorf("podshare: stored snapshot: %w", err)
 	}
-	s.updates = decodeRecords(nil, &s.RecordList, c, l)
 	return s, nil
 }
 
-// absorb merges a snapshot like a full answer. It reports whether this replica has more than it, and what it
-// could not take.
-func (r *replica[T]) absorb(at instant, snap *snapshotState[T]) (more bool, refused []*update[T]) {
+// decode makes the updates of the records.
+func (s *snapshotState[T]) decode(c *codec[T], l *Limits) {
+	s.updates = decodeRecords(nil, &s.RecordList, c, l)
+}
+
+// knows compares the vector of a snapshot with ours: whether it has news, and whether we have more. One that
+// covers nothing new is not read: what it holds is held here or dead.
+func (r *replica[T]) knows(snap *snapshotState[T]) (news, more bool) {
+	theirs := map[origin]*wire.VectorEntry{}
+	for i := range snap.Vector {
+		v := &snap.Vector[i]
+		o, known := r.origins.byID[v.ID]
+		if !known {
+			news = news || v.Head > 0 || len(v.Spans) > 0
+			continue
+		}
+		theirs[o] = v
+	}
+	for i, st := range r.origins.list {
+		v := theirs[origin(i)]
+		if v == nil {
+			v = &wire.VectorEntry{}
+		}
+		seen := seqSet{head: v.Head, spans: v.Spans}
+		news = news || !st.forgotten && !st.seen.includes(&seen)
+		more = more || !seen.includes(&st.seen) || v.Mark < st.mark
+	}
+	return news, more
+}
+
+// absorb merges a snapshot like a full answer. It returns what it could not take.
+func (r *replica[T]) absorb(at instant, snap *snapshotState[T]) (refused []*update[T]) {
 	from := r.internNode(snap.header.Node, snap.header.Boot)
 	r.resolveUpdates(from, snap.updates, &snap.RecordList)
 	s := adoption[T]{updates: snap.updates, floor: snap.Floor, full: r.live+r.tombs > 0}
 	for i := range snap.Vector {
 		s.addVector(&r.origins, &snap.Vector[i])
 	}
-	for o, st := range r.origins.list {
-		v := s.vector[origin(o)]
-		if v == nil {
-			v = &seqSet{}
-		}
-		more = more || !v.includes(&st.seen) || s.marks[origin(o)] < st.mark
-	}
 	r.adopt(at, &s)
-	return more, s.refused
+	return s.refused
 }
 
 // encodeSnapshot returns the whole state of this moment, and with it what the stored snapshot holds and this
