@@ -1,6 +1,10 @@
 package podshare
 
-import "github.com/podshare/podshare/internal/wire"
+import (
+	"fmt"
+
+	"github.com/podshare/podshare/internal/wire"
+)
 
 // writeBatch applies local writes of different keys in one step. An error means that nothing changed.
 func (r *replica[T]) writeBatch(at instant, writes []localWrite[T]) error {
@@ -40,9 +44,10 @@ func (r *replica[T]) checkStamps(at instant, writes []localWrite[T]) error {
 	return nil
 }
 
-// tryJoins calls the Merger for every write of a batch and drops the results: one that fails does so before
-// anything is applied.
+// tryJoins calls the Merger for every write of a batch and drops the results: one that fails, or makes the
+// batch too large for a frame, does so before anything is applied.
 func (r *replica[T]) tryJoins(at instant, writes []localWrite[T]) error {
+	size := frameOverhead
 	for i := range writes {
 		l := &writes[i]
 		u := update[T]{
@@ -54,6 +59,10 @@ func (r *replica[T]) tryJoins(at instant, writes []localWrite[T]) error {
 		if _, err := r.joinLocal(at, r.lookup(u.key), &u); err != nil {
 			return &KeyError{Key: l.key, Err: err}
 		}
+		size += recordBytes(len(u.key), len(u.encoded))
+	}
+	if limit := r.cfg.limits.FrameBytes; size > limit {
+		return fmt.Errorf("%w: joined batch of about %d bytes, limit of a frame %d", ErrTooLarge, size, limit)
 	}
 	return nil
 }
@@ -64,13 +73,18 @@ func (r *replica[T]) seed(at instant, writes []localWrite[T]) error {
 	if err := r.checkStamps(at, writes); err != nil {
 		return err
 	}
+	if r.cfg.merge != nil {
+		if err := r.tryJoins(at, writes); err != nil {
+			return err
+		}
+	}
 	tell := r.out.changed
 	r.out.changed = func(change[T]) {}
 	defer func() { r.out.changed = tell }()
 	r.atomically(len(writes), func() {
 		for i := range writes {
 			if r.lookup(unsafeBytes(writes[i].key)) == nil {
-				_ = r.write(at, &writes[i]) // cannot fail: stamps are checked, and there is nothing to merge
+				_ = r.write(at, &writes[i]) // cannot fail: stamps and joins are checked
 			}
 		}
 	})

@@ -57,8 +57,10 @@ func (s *Store[T]) CloseWithContext(ctx context.Context) error {
 	s.hub.closeAll()
 	s.core.closeAnswers()
 	s.mu.Unlock()
+	s.mu.Lock()
 	s.closeErr = err
 	close(s.finished)
+	s.mu.Unlock()
 	s.callbacks.wait()
 	return err
 }

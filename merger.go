@@ -105,6 +105,12 @@ func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T]) (*entry[
 		if p.dead() || p.deadline != 0 && p.deadline <= r.clock.now(at) {
 			continue
 		}
+		if !joined { // the Merger may change its arguments, and u.value is the caller's
+			var err error
+			if value, err = r.cfg.codec.decode(u.encoded); err != nil {
+				return nil, err
+			}
+		}
 		before, err := r.cfg.codec.decode(p.encoded)
 		if err != nil {
 			return nil, err

@@ -65,13 +65,19 @@ func newBoot(now time.Time) uint64 {
 	return uint64(now.UnixNano())&^0xffffffff | uint64(rand.Uint32()) //nolint:gosec // not a secret
 }
 
+// forever is as long as any duration is taken for: sums of longer ones would overflow.
+const forever = 10 * 365 * 24 * time.Hour
+
+// maxWatchBuffer bounds the buffer of a watcher, which is allocated with it.
+const maxWatchBuffer = 1 << 20
+
 // durationOption checks and sets a duration of which zero means the default.
 func durationOption[T any](name string, d, preset time.Duration, set func(*config[T], time.Duration)) Option[T] {
 	return optionFunc[T](func(c *config[T]) error {
 		if d < 0 {
 			return fmt.Errorf("podshare: %s %v is negative", name, d)
 		}
-		set(c, cmp.Or(d, preset))
+		set(c, min(cmp.Or(d, preset), forever))
 		return nil
 	})
 }
@@ -180,11 +186,11 @@ func WithTombstoneTTL[T any](d time.Duration) Option[T] {
 }
 
 // WithWatchBuffer sets how many events a watcher may be behind before its channel is closed with
-// [ErrWatcherLagged]. The default is 256, which zero means too.
+// [ErrWatcherLagged]. The default is 256, which zero means too; more than 1,048,576 is an error.
 func WithWatchBuffer[T any](n int) Option[T] {
 	return optionFunc[T](func(c *config[T]) error {
-		if n < 0 {
-			return fmt.Errorf("podshare: watch buffer %d is negative", n)
+		if n < 0 || n > maxWatchBuffer {
+			return fmt.Errorf("podshare: watch buffer %d is not within 0 and %d", n, maxWatchBuffer)
 		}
 		c.watchBuffer = cmp.Or(n, defaultWatchBuffer)
 		return nil

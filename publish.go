@@ -41,14 +41,17 @@ type dataFrame struct {
 	header  wire.Header
 	records wire.Records
 	ticket  *ticket // nil if nobody waits
-	at      instant // when it was closed
 }
 
 var errPublishQueueFull = fmt.Errorf("%w: bytes wait to be sent", ErrTooMany)
 
 // reserveLocked makes room for a write of about n bytes in the frame being filled.
+// With a Merger it may become larger: what is sent is the joined value.
 func (s *Store[T]) reserveLocked(at instant, n int) {
-	if have := s.core.sent.Len(); have > 0 && (have >= frameTarget || have+n+frameOverhead > s.cfg.limits.FrameBytes) {
+	if s.cfg.merger != nil {
+		n = s.cfg.limits.FrameBytes
+	}
+	if have := s.core.sent.Len(); s.core.sent.Count() > 0 && (have >= frameTarget || have+n+frameOverhead > s.cfg.limits.FrameBytes) {
 		s.sealLocked(at)
 	}
 }
@@ -59,9 +62,7 @@ func (s *Store[T]) sealLocked(at instant) {
 	s.out.frames = append(s.out.frames, f)
 	s.out.bytes += f.records.Len()
 	for s.out.bytes > s.cfg.limits.Pending && len(s.out.frames) > 0 {
-		old := s.out.frames[0]
-		s.out.frames = s.out.frames[1:]
-		s.out.bytes -= old.records.Len()
+		old := s.out.first()
 		s.out.lost++
 		old.finish(errPublishQueueFull)
 	}
@@ -74,7 +75,7 @@ func (s *Store[T]) takeSentLocked(at instant) *dataFrame {
 		f = &dataFrame{}
 	}
 	s.out.spare = nil
-	f.header, f.ticket, f.at = s.core.header(at), s.out.ticket, at
+	f.header, f.ticket = s.core.header(at), s.out.ticket
 	s.out.ticket = nil
 	f.records, s.core.sent = s.core.sent, f.records
 	s.core.sent.Reset(f.header.Node, f.header.Boot)
@@ -84,12 +85,12 @@ func (s *Store[T]) takeSentLocked(at instant) *dataFrame {
 // sendLocked sends what the caller has just written, or waits until another does. It unlocks mu.
 func (s *Store[T]) sendLocked(ctx context.Context, at instant) error {
 	s.settleLocked()
-	if !s.out.busy && len(s.out.frames) == 0 && s.out.ticket == nil {
+	if !s.out.busy && !s.out.waiting() && s.out.ticket == nil {
 		// The frame is this caller's alone: if its ctx ends, nobody else's publish ends with it.
 		s.out.busy = true
 		f := s.nextLocked(at)
 		s.mu.Unlock()
-		err := s.publishUnder(ctx, f)
+		err := s.publishUnder(ctx, at, f)
 		s.mu.Lock()
 		s.out.busy = false
 		s.keepLocked(f)
@@ -129,15 +130,21 @@ func (s *Store[T]) keepLocked(f *dataFrame) {
 	}
 }
 
+// first takes the first of the full frames.
+func (o *outbox) first() *dataFrame {
+	f := o.frames[0]
+	o.frames[0] = nil
+	o.frames = o.frames[1:]
+	o.bytes -= f.records.Len()
+	return f
+}
+
 func (o *outbox) waiting() bool { return len(o.frames) > 0 || len(o.control) > 0 }
 
 // nextLocked takes the next frame of writes, nil if there is none.
 func (s *Store[T]) nextLocked(at instant) *dataFrame {
 	if len(s.out.frames) > 0 {
-		f := s.out.frames[0]
-		s.out.frames = s.out.frames[1:]
-		s.out.bytes -= f.records.Len()
-		return f
+		return s.out.first()
 	}
 	if s.core.sent.Count() > 0 {
 		return s.takeSentLocked(at)
@@ -146,13 +153,13 @@ func (s *Store[T]) nextLocked(at instant) *dataFrame {
 }
 
 // publishUnder is publish that a caller waits for until ctx ends.
-func (s *Store[T]) publishUnder(ctx context.Context, f *dataFrame) error {
+func (s *Store[T]) publishUnder(ctx context.Context, at instant, f *dataFrame) error {
 	if ctx.Done() == nil {
-		return s.publish(f)
+		return s.publish(at, f)
 	}
-	s.publishContext(f.at)
+	s.publishContext(at)
 	stop := context.AfterFunc(ctx, s.publishCtx.cancel)
-	err := s.publish(f)
+	err := s.publish(at, f)
 	if !stop() {
 		s.publishCtx.made = -int64(publishTimeout) // it is, or will be, cancelled; the next publish gets a new one
 		if err != nil {
@@ -163,10 +170,10 @@ func (s *Store[T]) publishUnder(ctx context.Context, f *dataFrame) error {
 }
 
 // publish sends a frame and tells those who wait for it.
-func (s *Store[T]) publish(f *dataFrame) error {
+func (s *Store[T]) publish(at instant, f *dataFrame) error {
 	size := f.records.Len() + len(f.header.Node) + len(f.header.Codec) + 64
 	frame := wire.AppendData(make([]byte, 0, size), &f.header, &f.records, true)
-	err := s.publishTo(f.at, s.channel, frame)
+	err := s.publishTo(at, s.channel, frame)
 	f.finish(err)
 	return err
 }
@@ -238,20 +245,17 @@ func (s *Store[T]) publishWaiting() (idle bool) {
 	defer s.mu.Unlock()
 	for !s.out.busy {
 		at := s.now()
-		f, control := s.nextLocked(at), []outFrame(nil)
-		if f == nil {
-			control, s.out.control = s.out.control, nil
-		}
+		f, control := s.nextLocked(at), s.out.control
+		s.out.control = nil
 		if f == nil && control == nil {
 			return true
 		}
 		s.out.busy = true
 		s.mu.Unlock()
 		if f != nil {
-			_ = s.publish(f) // told to those who wait
-		} else {
-			s.publishControl(at, control)
+			_ = s.publish(at, f) // told to those who wait
 		}
+		s.publishControl(control) // after every frame of writes, so that writers do not hold up repair
 		s.mu.Lock()
 		if f != nil {
 			s.keepLocked(f)
@@ -261,13 +265,13 @@ func (s *Store[T]) publishWaiting() (idle bool) {
 	return false
 }
 
-func (s *Store[T]) publishControl(at instant, frames []outFrame) {
+func (s *Store[T]) publishControl(frames []outFrame) {
 	for _, f := range frames {
 		channel := s.channel
 		if f.to != "" {
 			channel = inboxName(s.topic, f.to)
 		}
-		if err := s.publishTo(at, channel, f.bytes); err != nil {
+		if err := s.publishTo(s.now(), channel, f.bytes); err != nil {
 			s.report(fmt.Errorf("podshare: publish: %w", err))
 		}
 	}

@@ -2,6 +2,7 @@ package podshare_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -371,4 +372,65 @@ func TestCallersOfEveryKindGetTheResultOfTheirOwnFrame(t *testing.T) {
 		}
 		writers.Wait()
 	})
+}
+
+// Writers that never pause do not hold up heartbeats and repair: a pod that joins gets what it lacks.
+func TestBusyWritersDoNotHoldUpRepair(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a := open(t, &slowTransport{Transport: net.Pod("a"), publish: 100 * time.Millisecond}, "a")
+		require.NoError(t, a.Set(staying, "early", "v"))
+		var writers sync.WaitGroup
+		ctx, stop := context.WithCancel(t.Context())
+		for i := range 4 {
+			writers.Go(func() {
+				for ctx.Err() == nil {
+					_ = a.Set(staying, fmt.Sprint(i), "v")
+				}
+			})
+		}
+		b := open(t, &slowTransport{Transport: net.Pod("b"), noSnapshot: true}, "b")
+		pass(healing)
+		requireHolds(t, b, "early", "v")
+		stop()
+		writers.Wait()
+	})
+}
+
+// A frame that waited long is published under a time-out that begins when its turn comes.
+func TestFramesThatWaitedAreTriedAllTheSame(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a := open(t, &slowTransport{Transport: newMemory(t), publish: 800 * time.Millisecond}, "a")
+		large := strings.Repeat("v", 300<<10)
+		var writers sync.WaitGroup
+		errs := make([]error, 16)
+		for i := range errs {
+			writers.Go(func() { errs[i] = a.Set(staying, fmt.Sprint(i), large) })
+		}
+		writers.Wait()
+		require.NoError(t, errors.Join(errs...))
+	})
+}
+
+// slowTransport takes its time to publish.
+type slowTransport struct {
+	podshare.Transport
+	publish    time.Duration
+	noSnapshot bool
+}
+
+func (s *slowTransport) Publish(ctx context.Context, topic string, msg []byte) error {
+	select {
+	case <-time.After(s.publish):
+		return s.Transport.Publish(ctx, topic, msg)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *slowTransport) FetchSnapshot(ctx context.Context, topic string) ([]byte, error) {
+	if s.noSnapshot {
+		return nil, nil
+	}
+	return s.Transport.FetchSnapshot(ctx, topic)
 }

@@ -23,6 +23,10 @@ func (s *Store[T]) Refresh(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
+	target := s.core.repair.completed + 1
+	if s.core.repair.ask != nil {
+		target++ // the one under way began before the call
+	}
 	for {
 		if s.closing {
 			s.mu.Unlock()
@@ -35,7 +39,6 @@ func (s *Store[T]) Refresh(ctx context.Context) error {
 		done := s.exchanged
 		s.core.refresh(s.now())
 		s.settleLocked()
-		completed := s.core.repair.completed
 		s.mu.Unlock()
 		select {
 		case <-done:
@@ -45,7 +48,7 @@ func (s *Store[T]) Refresh(ctx context.Context) error {
 			return ErrClosed
 		}
 		s.mu.Lock()
-		if s.core.repair.completed > completed {
+		if s.core.repair.completed >= target {
 			s.mu.Unlock()
 			return nil
 		}

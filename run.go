@@ -15,6 +15,9 @@ var errSubscriptionEnded = errors.New("podshare: the transport ended the subscri
 // sent again when it is still wanted.
 const maxControl = 1024
 
+// maxReuse is the size of the largest frame after which its buffers are used again, in bytes.
+const maxReuse = 64 << 10
+
 // run takes in frames and does what is due, until ctx ends.
 func (s *Store[T]) run(ctx context.Context, frames, inbox <-chan []byte) {
 	timer := time.NewTimer(0)
@@ -78,7 +81,7 @@ func (s *Store[T]) receive(in *inbound[T], frame []byte) *inbound[T] {
 	if early {
 		signal(s.wake)
 	}
-	if kept {
+	if kept || in.size > maxReuse || cap(in.updates) > maxReuse/64 {
 		return new(inbound[T])
 	}
 	return in

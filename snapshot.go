@@ -72,6 +72,11 @@ func (s *Store[T]) absorb(data []byte) (more bool, refused []*update[T], err err
 	snap.decode(&s.core.cfg.codec, &s.cfg.limits)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	select {
+	case <-s.finished: // a Refresh that Close overtook
+		return false, nil, ErrClosed
+	default:
+	}
 	refused = s.core.absorb(s.now(), snap)
 	s.settleLocked()
 	return more, refused, nil

@@ -29,9 +29,19 @@ func (s *Store[T]) Set(ctx context.Context, key string, value T) error {
 	return s.sendLocked(ctx, at)
 }
 
-// encode checks key and ctx and encodes the value.
+// usable returns ErrClosed after Close, else the error of a ctx that has ended.
+func (s *Store[T]) usable(ctx context.Context) error {
+	select {
+	case <-s.closed:
+		return ErrClosed
+	default:
+		return ctx.Err()
+	}
+}
+
+// encode checks store, ctx and key, and encodes the value.
 func (s *Store[T]) encode(ctx context.Context, key string, value T) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
 	limits := &s.cfg.limits
@@ -70,7 +80,7 @@ func (s *Store[T]) Delete(ctx context.Context, key string) error {
 // DeleteMany removes keys in one step: no reader of any pod sees some of them gone and others not. Keys that
 // are not held are left alone. Errors are those of [Store.Set].
 func (s *Store[T]) DeleteMany(ctx context.Context, keys []string) error {
-	if err := ctx.Err(); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return err
 	}
 	size := 0
@@ -113,7 +123,7 @@ func (s *Store[T]) DeleteMany(ctx context.Context, keys []string) error {
 // SetMany stores several values in one step: no reader of any pod sees some of them and not the others. It
 // is one frame, or is refused whole. Errors are those of [Store.Set].
 func (s *Store[T]) SetMany(ctx context.Context, kvs map[string]T) error {
-	if err := ctx.Err(); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return err
 	}
 	writes := make([]localWrite[T], 0, len(kvs))

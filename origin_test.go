@@ -1,0 +1,42 @@
+package podshare
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// G8: vectors do not grow with every deploy for ever. Beyond the limit the origin that started first is
+// forgotten, of those that are silent and hold nothing; what it wrote is not learned again.
+func TestOldestSilentOriginIsForgottenBeyondTheLimit(t *testing.T) {
+	os := newOrigins("me", 1, 3)
+	boots := func(boot uint64) origin { return os.intern(wire.ID{Boot: boot, Node: 7}, "pod") }
+	holding := boots(10)
+	os.at(holding).held = 1
+	older, newer := boots(20), boots(30) // the latter is one beyond the limit
+	require.True(t, os.at(older).forgotten, "the lowest boot that holds nothing")
+	require.False(t, os.at(holding).forgotten || os.at(newer).forgotten)
+	require.Equal(t, 1, os.forgotten)
+
+	hash := os.vectorHash()
+	os.cover(older, 1, 5)
+	require.Equal(t, hash, os.vectorHash(), "nothing is learned of it")
+	require.True(t, os.covers(dot{older, 99}), "a late write of it counts as seen")
+	require.Equal(t, older, boots(20), "and it keeps its number")
+}
+
+// What is forgotten leaves the hash as if it had never been there, so that pods that forget and pods that
+// never knew agree.
+func TestForgottenOriginLeavesNothingInTheVectorHash(t *testing.T) {
+	a, b := newOrigins("me", 1, 2), newOrigins("me", 1, 2)
+	gone := a.intern(wire.ID{Boot: 5, Node: 7}, "pod")
+	a.cover(gone, 1, 9)
+	for _, os := range []*origins{&a, &b} {
+		o := os.intern(wire.ID{Boot: 6, Node: 7}, "pod")
+		os.cover(o, 1, 4)
+	}
+	require.True(t, a.at(gone).forgotten)
+	require.Equal(t, b.vectorHash(), a.vectorHash())
+}
