@@ -45,14 +45,18 @@ const scanBudget = 4096
 
 // takeWant begins to answer a peer, or repeats what it seems to have missed.
 func (r *replica[T]) takeWant(at instant, p *peer, m *wire.Want) {
-	if a := r.repair.answers[p.origin]; a != nil {
-		if a.series == m.Series && a.acked == 0 && len(a.window) > 0 && !m.All {
-			a.touched = at.mono
+	if a := r.repair.answers[p.origin]; a != nil && a.series == m.Series {
+		a.touched = at.mono
+		if a.acked == 0 {
 			r.resend(a)
-			return
 		}
-		r.endAnswer(p.origin)
+		return
 	}
+	if m.Series < p.wanted || m.Series == p.wanted && p.sentMany {
+		return // late, or repeated: chunks of two answers to one want must not mix
+	}
+	p.wanted, p.sentMany = m.Series, false
+	r.endAnswer(p.origin)
 	if len(r.repair.answers) >= maxAnswers {
 		return // it will ask another
 	}
@@ -273,7 +277,9 @@ func (r *replica[T]) sendChunk(at instant, a *answer[T]) {
 	a.records.Reset(h.Node, h.Boot)
 	a.window = append(a.window, frame)
 	r.out.frames = append(r.out.frames, outFrame{to: st.node, bytes: frame})
-	if a.last && m.Index == 0 {
+	if !a.last {
+		a.to.sentMany = true
+	} else if m.Index == 0 {
 		r.endAnswer(a.to.origin) // if it is lost the want comes again, and is answered anew
 	}
 }

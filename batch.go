@@ -29,6 +29,7 @@ func (r *replica[T]) writeBatch(at instant, writes []localWrite[T]) error {
 			}
 		}
 	})
+	r.collectOnWrite(at)
 	return err
 }
 

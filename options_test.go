@@ -307,7 +307,8 @@ func TestOriginsBeyondTheLimitAreForgottenAndReported(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log errorLog
 		tr := newMemory(t)
-		s := open(t, tr, "a", log.to(), podshare.WithLimits[string](podshare.Limits{Origins: 10}))
+		s := open(t, tr, "a", log.to(), podshare.WithLimits[string](podshare.Limits{Origins: 10}),
+			podshare.WithTombstoneTTL[string](time.Minute)) // younger runs are not forgotten
 		for i := range 30 {
 			x := newStranger(fmt.Sprint("x", i))
 			recs := []wire.Record{x.set("changing", fmt.Sprint(`"`, i, `"`))}
@@ -317,6 +318,7 @@ func TestOriginsBeyondTheLimitAreForgottenAndReported(t *testing.T) {
 			publish(t, tr, x.data(recs...))
 			pass(10 * time.Second)
 		}
+		pass(2 * time.Minute)
 		require.Len(t, s.Keys(), 6)
 		requireHolds(t, s, "changing", "29")
 		require.Positive(t, log.count(podshare.ErrTooMany))

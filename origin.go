@@ -66,40 +66,49 @@ func (os *origins) intern(id wire.ID, node string) origin {
 		o = origin(len(os.list))
 		os.list = append(os.list, &originState{id: id, node: node})
 		os.byID[id] = o
-		if os.active++; os.active > os.limit {
-			os.forgetOldest(o)
-		}
+		os.active++
 	} else if os.list[o].node == "" {
 		os.list[o].node = node
 	}
 	return o
 }
 
-// forgetOldest drops the dots of the origin with the lowest boot among those that are silent and hold
-// nothing, so that vectors do not grow with every deploy for ever. What it wrote is not learned again by
-// this run. All pods forget the same ones, more or less, for they forget by boot. A pod that was away for
-// so many deploys and still holds a write of it that was deleted meanwhile can bring that back to a pod
-// that started since: that is the price, and why the limit is high.
-func (os *origins) forgetOldest(newest origin) {
-	oldest := self
-	for i, st := range os.list {
-		o := origin(i)
-		if o == self || o == newest || st.forgotten || st.held > 0 || st.peer != nil && st.peer.live {
-			continue
+// forgetOldest drops, beyond the limit, the dots of the origins with the lowest boots among those that are
+// silent, hold nothing and started before a time, so that vectors do not grow with every deploy for ever.
+// What they wrote is not learned again by this run, unless one of them is heard after all. Pods forget the
+// same ones, more or less, for they forget by boot. A pod that was away for so many deploys and still holds
+// a write of a forgotten origin that was deleted meanwhile can bring that back to a pod that started since:
+// that is the price, and why the limit is high.
+func (os *origins) forgetOldest(before uint64) {
+	for os.active > os.limit {
+		oldest := self
+		for i, st := range os.list {
+			o := origin(i)
+			if o == self || st.forgotten || st.held > 0 || st.id.Boot >= before || st.peer != nil && st.peer.live {
+				continue
+			}
+			if oldest == self || st.id.Boot < os.list[oldest].id.Boot {
+				oldest = o
+			}
 		}
-		if oldest == self || st.id.Boot < os.list[oldest].id.Boot {
-			oldest = o
+		if oldest == self {
+			return // every one of them is still needed
 		}
+		os.vectorHash() // nothing is dirty after it
+		st := os.list[oldest]
+		os.vectorSum -= st.sum
+		st.seen, st.mark, st.sum, st.forgotten = seqSet{}, 0, 0, true
+		os.active--
+		os.forgotten++
 	}
-	if oldest == self {
-		return // every one of them is still needed
+}
+
+// remember takes an origin that is heard out of those forgotten. What it wrote is repaired.
+func (os *origins) remember(st *originState) {
+	if st.forgotten {
+		st.forgotten = false
+		os.active++
 	}
-	os.vectorHash() // nothing is dirty after it
-	st := os.list[oldest]
-	os.vectorSum -= st.sum
-	st.seen, st.mark, st.sum, st.forgotten = seqSet{}, 0, 0, true
-	os.active--
-	os.forgotten++
 }
 
 func (os *origins) at(o origin) *originState { return os.list[o] }

@@ -16,6 +16,9 @@ func TestOldestSilentOriginIsForgottenBeyondTheLimit(t *testing.T) {
 	holding := boots(10)
 	os.at(holding).held = 1
 	older, newer := boots(20), boots(30) // the latter is one beyond the limit
+	os.forgetOldest(20)
+	require.False(t, os.at(older).forgotten, "it started too late")
+	os.forgetOldest(100)
 	require.True(t, os.at(older).forgotten, "the lowest boot that holds nothing")
 	require.False(t, os.at(holding).forgotten || os.at(newer).forgotten)
 	require.Equal(t, 1, os.forgotten)
@@ -25,6 +28,9 @@ func TestOldestSilentOriginIsForgottenBeyondTheLimit(t *testing.T) {
 	require.Equal(t, hash, os.vectorHash(), "nothing is learned of it")
 	require.True(t, os.covers(dot{older, 99}), "a late write of it counts as seen")
 	require.Equal(t, older, boots(20), "and it keeps its number")
+
+	os.remember(os.at(older))
+	require.False(t, os.covers(dot{older, 99}), "once it is heard, what it writes counts")
 }
 
 // What is forgotten leaves the hash as if it had never been there, so that pods that forget and pods that
@@ -36,6 +42,7 @@ func TestForgottenOriginLeavesNothingInTheVectorHash(t *testing.T) {
 	for _, os := range []*origins{&a, &b} {
 		o := os.intern(wire.ID{Boot: 6, Node: 7}, "pod")
 		os.cover(o, 1, 4)
+		os.forgetOldest(100)
 	}
 	require.True(t, a.at(gone).forgotten)
 	require.Equal(t, b.vectorHash(), a.vectorHash())

@@ -29,6 +29,9 @@ type peer struct {
 	vector, digest, owned uint64 // from its last heartbeat
 	told                  int64  // monotonic ns of our last lapse notice to it
 
+	wanted   uint64 // the last series that it asked for
+	sentMany bool   // the answer to it has more than one chunk
+
 	fruitless fruitless // the last exchange with it that changed nothing
 }
 
@@ -52,6 +55,7 @@ func (r *replica[T]) startPeers(at instant) {
 // hear notes a sign of life of an origin.
 func (r *replica[T]) hear(at instant, o origin, h *wire.Header) *peer {
 	st := r.origins.at(o)
+	r.origins.remember(st)
 	p := st.peer
 	if p == nil {
 		p = &peer{origin: o, interval: r.interval()}

@@ -134,6 +134,10 @@ func (r *replica[T]) tick(at instant) int64 {
 	r.tickRepair(at)
 	r.beat(at)
 	r.watchHealth(at)
+	if r.origins.active > r.cfg.limits.Origins && at.mono-r.started > int64(r.cfg.tombstoneTTL) {
+		// Not earlier: whoever is alive has been heard by then.
+		r.origins.forgetOldest(uint64(max(r.clock.now(at)-int64(r.cfg.tombstoneTTL), 0)))
+	}
 	if n := r.origins.forgotten; n != r.count.forgotten {
 		r.report(fmt.Errorf("%w: %d runs of stores, limit %d: the oldest were forgotten", ErrTooMany,
 			len(r.origins.list), r.cfg.limits.Origins))

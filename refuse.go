@@ -77,8 +77,10 @@ func (r *replica[T]) refuse(at instant, o origin, dots *seqSet) {
 			f.dots.add(part.First, part.Last)
 		}
 	}
-	f.backOff = min(max(2*f.backOff, minRefusalBackOff), int64(maxBackOff))
-	f.retry = at.mono + f.backOff
+	if at.mono >= f.retry {
+		f.backOff = min(max(2*f.backOff, minRefusalBackOff), int64(maxBackOff))
+		f.retry = at.mono + f.backOff
+	}
 	r.count.refused++
 }
 

@@ -89,10 +89,13 @@ func (r *replica[T]) findHole(at instant, o origin, head uint64) {
 	if st.seen.head >= head {
 		return
 	}
-	if _, refused := r.refused[o]; refused && len(r.pretended(at, o).missing(span{First: 1, Last: head})) == 0 {
-		return
+	f := r.refused[o]
+	for _, gap := range st.seen.missing(span{First: 1, Last: head}) {
+		if f == nil || at.mono >= f.retry || !f.dots.coversAll(gap.First, gap.Last) {
+			r.want(at, o, false)
+			return
+		}
 	}
-	r.want(at, o, false)
 }
 
 // want schedules a repair. A moment passes first, for what is missing may be under way, and so that a
@@ -244,10 +247,13 @@ func (r *replica[T]) sendMore(at instant, a *ask[T]) {
 
 // takeList answers a peer that counts the unlisted origins differently: list them all.
 func (r *replica[T]) takeList(at instant, p *peer, m *wire.List) {
-	if a := r.repair.ask; a != nil && a.to == p && a.series == m.Series && !a.all {
-		a.all = true
-		r.sendWant(at)
+	a := r.repair.ask
+	if a == nil || a.to != p || a.series != m.Series || a.all || a.next > 0 || len(a.early) > 0 {
+		return
 	}
+	r.repair.series++
+	a.all, a.series = true, r.repair.series // another want: chunks of both must not mix
+	r.sendWant(at)
 }
 
 // takeHave takes in one chunk of an answer.

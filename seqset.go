@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -104,14 +105,25 @@ func (s *seqSet) runs() []span {
 
 // join marks everything in o as seen, but for what holes covers.
 func (s *seqSet) join(o *seqSet, holes *seqSet) {
-	for _, run := range o.runs() {
-		if holes == nil {
-			s.add(run.First, run.Last)
-			continue
+	parts := o.runs()
+	if holes != nil {
+		parts = nil
+		for _, run := range o.runs() {
+			parts = append(parts, holes.missing(run)...)
 		}
-		for _, part := range holes.missing(run) {
+	}
+	if len(parts) <= 8 {
+		for _, part := range parts {
 			s.add(part.First, part.Last)
 		}
+		return
+	}
+	// Many: adding one by one would move the rest each time.
+	all := slices.Concat(s.runs(), parts)
+	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.First, b.First) })
+	*s = seqSet{spans: make([]span, 0, len(all))}
+	for _, run := range all {
+		s.add(run.First, run.Last) // always at the end
 	}
 }
 

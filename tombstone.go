@@ -54,9 +54,10 @@ func (r *replica[T]) collect(at instant) {
 	}
 }
 
-// collectOnWrite collects after a write, where nothing else does.
+// collectOnWrite collects after a write, where nothing else does; not within a group, whose end would put back what
+// it removes.
 func (r *replica[T]) collectOnWrite(at instant) {
-	if r.cfg.collectEvery == 0 {
+	if r.cfg.collectEvery == 0 && r.group == nil {
 		r.collect(at)
 	}
 }

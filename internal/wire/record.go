@@ -157,7 +157,7 @@ func (r *reader) optional(rec *Record, maxOrigin uint64, arena []Dot) (grown []D
 	}
 	if rec.Flags&FlagBatch != 0 {
 		rec.BatchFirst, rec.BatchLen = r.seq("record batch"), r.seq("record batch")
-		if rec.Seq < rec.BatchFirst || rec.Seq-rec.BatchFirst >= rec.BatchLen {
+		if rec.Seq < rec.BatchFirst || rec.Seq-rec.BatchFirst >= rec.BatchLen || rec.BatchFirst+rec.BatchLen-1 > MaxSeq {
 			r.fail("record batch")
 		}
 	}
