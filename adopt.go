@@ -150,7 +150,7 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 		st.mark = max(st.mark, s.marks[o])
 		r.origins.touched(o, st)
 	}
-	r.floor = max(r.floor, s.floor)
+	r.raiseFloor(at, s.floor)
 }
 
 // take applies one adopted update. Dots that vector covers are left to be covered with it: a large answer

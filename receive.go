@@ -97,7 +97,7 @@ func (r *replica[T]) takeBatch(at instant, us []update[T]) {
 // refuses notes the batch as refused if one of its updates is.
 func (r *replica[T]) refuses(at instant, us []update[T]) bool {
 	for i := range us {
-		if us[i].err == nil || r.origins.covers(us[i].dot()) {
+		if us[i].err == nil || us[i].origin == self || r.origins.covers(us[i].dot()) {
 			continue
 		}
 		r.reportRefused(&us[i])

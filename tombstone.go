@@ -27,7 +27,7 @@ func (r *replica[T]) collect(at instant) {
 	}
 	now := r.clock.now(at)
 	for r.tombs > r.cfg.limits.Tombstones && len(r.graves.items) > 0 {
-		r.forgetOldest()
+		r.forgetOldest(at)
 	}
 	if r.cutOff() && r.on(ruleCollectInContact) {
 		return
@@ -44,7 +44,7 @@ func (r *replica[T]) collect(at instant) {
 		switch {
 		case !held || !p.dead():
 		case r.collectible(a, &p):
-			r.forget(e, a.dot)
+			r.forget(at, e, a.dot)
 		default:
 			postponed = append(postponed, a)
 		}
@@ -77,22 +77,22 @@ func (r *replica[T]) collectible(a aged, p *partView[T]) bool {
 }
 
 // forgetOldest makes room below the limit: the oldest goes, whatever else is asked of a collection.
-func (r *replica[T]) forgetOldest() {
+func (r *replica[T]) forgetOldest(at instant) {
 	a, _ := r.graves.first()
 	r.graves.pop()
 	e := r.lookup([]byte(a.key))
 	if p, held := r.holds(e, a.dot); held && p.dead() {
-		r.forget(e, a.dot)
+		r.forget(at, e, a.dot)
 		r.count.forced++
 	}
 }
 
 // forget drops one dead write of an entry, and the entry when nothing else is in it.
-func (r *replica[T]) forget(e *entry[T], d dot) {
+func (r *replica[T]) forget(at instant, e *entry[T], d dot) {
 	p, _ := r.holds(e, d)
 	st := r.origins.at(d.origin)
 	st.mark = max(st.mark, d.seq)
-	r.floor = max(r.floor, p.stamp)
+	r.raiseFloor(at, p.stamp)
 	r.count.collected++
 	r.unstored.any = true
 
@@ -102,6 +102,14 @@ func (r *replica[T]) forget(e *entry[T], d dot) {
 	}
 	r.countOut(e)
 	r.index.Remove(e.Key)
+}
+
+// raiseFloor notes the stamp of what was forgotten here or elsewhere. One from the future does not count: it
+// would drag the stamps of all new keys along.
+func (r *replica[T]) raiseFloor(at instant, stamp int64) {
+	if stamp <= r.clock.now(at)+r.clock.maxSkew {
+		r.floor = max(r.floor, stamp)
+	}
 }
 
 // without returns e with one dead write removed from its join, nil if nothing is left.
