@@ -56,8 +56,6 @@ func (s *Store[T]) CloseWithContext(ctx context.Context) error {
 	s.mu.Lock()
 	s.hub.closeAll()
 	s.core.closeAnswers()
-	s.mu.Unlock()
-	s.mu.Lock()
 	s.closeErr = err
 	close(s.finished)
 	s.mu.Unlock()

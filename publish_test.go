@@ -382,10 +382,11 @@ func TestBusyWritersDoNotHoldUpRepair(t *testing.T) {
 		require.NoError(t, a.Set(staying, "early", "v"))
 		var writers sync.WaitGroup
 		ctx, stop := context.WithCancel(t.Context())
-		for i := range 4 {
+		for i := range 20 { // out of step, so that the next frame is never empty when one has gone out
 			writers.Go(func() {
 				for ctx.Err() == nil {
 					_ = a.Set(staying, fmt.Sprint(i), "v")
+					<-time.After(time.Duration(i) * 7 * time.Millisecond)
 				}
 			})
 		}
