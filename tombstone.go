@@ -104,10 +104,11 @@ func (r *replica[T]) forget(at instant, e *entry[T], d dot) {
 	r.index.Remove(e.Key)
 }
 
-// raiseFloor notes the stamp of what was forgotten here or elsewhere. One from the future does not count: it
-// would drag the stamps of all new keys along.
+// raiseFloor notes the stamp of what was forgotten here or elsewhere. Nothing younger than the tombstone TTL is
+// forgotten by choice, so where no clock is wrong by more than that, no such stamp is further ahead than it. One
+// that is was forced out, or made up: it would drag the stamps of all new keys along.
 func (r *replica[T]) raiseFloor(at instant, stamp int64) {
-	if stamp <= r.clock.now(at)+r.clock.maxSkew {
+	if stamp <= r.clock.now(at)+int64(r.cfg.tombstoneTTL) {
 		r.floor = max(r.floor, stamp)
 	}
 }

@@ -98,6 +98,7 @@ func (p *Pod) start(at Instant, boot uint64) {
 	p.id = Dot{Node: p.Node, Boot: boot}
 	p.planned, p.persist = false, false
 	w.Tracef("%s starts, boot %x, clock %+v", p.Name, boot, p.Clock)
+	p.checkClock()
 	p.m = w.Make(Config{
 		Node: p.Node, Boot: boot, Seed: w.rng.Uint64(), TombstoneTTL: w.TombstoneTTL, Lease: w.Lease,
 		MaxValue: p.MaxValue, Undecodable: p.Undecodable, Merge: w.Merge,
@@ -136,9 +137,14 @@ func (p *Pod) Close() {
 // Jump sets the pod's clock forward, or back.
 func (p *Pod) Jump(d time.Duration) {
 	p.Clock += d
-	p.world.poisoned = p.world.poisoned || p.Clock.Abs() > p.world.TombstoneTTL
+	p.checkClock()
 	p.world.Tracef("%s clock %+v to %+v", p.Name, d, p.Clock)
 	p.tick() // the machine's timers are monotonic
+}
+
+// checkClock notes a clock that is wrong by more than guarantees about collected deletes allow for.
+func (p *Pod) checkClock() {
+	p.world.poisoned = p.world.poisoned || p.Clock.Abs() > p.world.TombstoneTTL
 }
 
 // Set writes one value and sends it.
