@@ -1,8 +1,6 @@
 package podshare
 
 import (
-	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -10,15 +8,14 @@ import (
 
 // adoption is the state of another replica, or of a stored snapshot, as far as this one lacks it.
 type adoption[T any] struct {
-	updates  []update[T]
-	vector   map[origin]*seqSet // the dots it covers
-	marks    map[origin]uint64
-	floor    int64
-	full     bool                 // held lists all that it holds
-	held     map[origin]*heldDots // by origin of the dots
-	withheld map[origin]*seqSet   // dots that it did not send, too large for us
-	unasked  map[origin]*seqSet   // dots that the want pretended to have: not sent, and not dead for that
-	refused  []*update[T]         // by adopt: updates that this replica cannot take
+	updates []update[T]
+	vector  map[origin]*seqSet // the dots it covers
+	marks   map[origin]uint64
+	floor   int64
+	full    bool                 // held lists all that it holds
+	held    map[origin]*heldDots // by origin of the dots
+	unasked map[origin]*seqSet   // dots that the want pretended to have: not sent, and not dead for that
+	refused []*update[T]         // by adopt: updates that this replica cannot take
 }
 
 // heldDots are the dots of one origin that a replica holds.
@@ -31,8 +28,16 @@ func (s *adoption[T]) addVector(os *origins, v *wire.VectorEntry) {
 		s.vector, s.marks = map[origin]*seqSet{}, map[origin]uint64{}
 	}
 	o := os.intern(v.ID, "")
-	s.vector[o] = &seqSet{head: v.Head, spans: v.Spans}
 	s.marks[o] = max(s.marks[o], v.Mark)
+	seen := s.vector[o]
+	if seen == nil {
+		s.vector[o] = &seqSet{head: v.Head, spans: v.Spans}
+		return
+	}
+	seen.add(1, v.Head)
+	for _, run := range v.Spans { // the entry goes on from an earlier chunk
+		seen.add(run.First, run.Last)
+	}
 }
 
 func (s *adoption[T]) addHeld(os *origins, h *wire.HeldEntry) {
@@ -50,23 +55,6 @@ func (s *adoption[T]) addHeld(os *origins, h *wire.HeldEntry) {
 	}
 	for _, run := range h.Dead {
 		d.dead.add(run.First, run.Last)
-	}
-}
-
-func (s *adoption[T]) withhold(os *origins, h *wire.HeldEntry) {
-	if s.withheld == nil {
-		s.withheld = map[origin]*seqSet{}
-	}
-	for _, run := range h.Live {
-		hole(s.withheld, os.intern(h.ID, ""), run)
-	}
-}
-
-// reportWithheld reports what a peer could not send, for it does not fit into a frame that we take.
-func (r *replica[T]) reportWithheld(s *adoption[T]) {
-	for _, o := range slices.Sorted(maps.Keys(s.withheld)) {
-		r.report(fmt.Errorf("%w: writes of %s do not fit into a frame of %d bytes", ErrTooLarge, r.origins.name(o),
-			r.cfg.limits.FrameBytes))
 	}
 }
 
@@ -88,11 +76,7 @@ func (s *adoption[T]) covers(d dot) bool {
 // testifies to, and its vector. A write that is refused here, with all of its batch, stays uncovered: a
 // covered dot that is not held is dead, and would be for everybody.
 func (r *replica[T]) adopt(at instant, s *adoption[T]) {
-	r.reportWithheld(s)
-	holes := s.withheld
-	if holes == nil {
-		holes = map[origin]*seqSet{}
-	}
+	holes := map[origin]*seqSet{}
 	for i := range s.updates {
 		u := &s.updates[i]
 		if u.err == nil {
@@ -158,7 +142,7 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 func (r *replica[T]) take(at instant, u *update[T], vector map[origin]*seqSet) {
 	if r.origins.covers(u.dot()) {
 		if u.flags&(flagExpired|flagLapsed) != 0 {
-			r.takeDead(at, u.key, u.dot(), u.flags)
+			r.takeDead(u.key, u.dot(), u.flags)
 		}
 		return
 	}
@@ -182,36 +166,19 @@ func (r *replica[T]) take(at instant, u *update[T], vector map[origin]*seqSet) {
 	r.count.repaired++
 }
 
-// takeDead learns that a write held live here is dead elsewhere. Our own owned keys are the exception: we
+// takeDead learns that a write held live here is dead elsewhere. Our own owned keys that lapsed are the exception: we
 // live, so they are written again.
-func (r *replica[T]) takeDead(at instant, key []byte, d dot, state flags) {
+func (r *replica[T]) takeDead(key []byte, d dot, state flags) {
 	e := r.lookup(key)
 	p, held := r.holds(e, d)
 	if !held || p.dead() {
 		return
 	}
-	if d.origin == self && p.owner != nil {
-		r.rewrite(at, e, &p)
+	if d.origin == self && p.owner != nil && state&flagLapsed != 0 {
+		r.lapsed = append(r.lapsed, keyedDot{e.Key, d})
 		return
 	}
 	r.latch(e, d, state&(flagExpired|flagLapsed))
-}
-
-// rewrite gives an owned key of ours that lapsed somewhere a new dot.
-func (r *replica[T]) rewrite(at instant, e *entry[T], p *partView[T]) {
-	if !r.on(ruleRewriteLapsed) || !r.mayRewrite(at, e.Key) {
-		return
-	}
-	encoded, err := r.encodedPart(p)
-	if err == nil {
-		l := localWrite[T]{key: e.Key, encoded: encoded, flags: flagOwned, deadline: p.deadline}
-		if l.value, err = r.cfg.codec.decode(encoded); err == nil {
-			err = r.write(at, &l)
-		}
-	}
-	if err != nil {
-		r.report(&KeyError{Key: e.Key, Err: err})
-	}
 }
 
 // encodedPart returns the value of a live write as the codec writes it.
@@ -269,6 +236,6 @@ func (r *replica[T]) applyAbsence(at instant, s *adoption[T]) {
 			r.vanish(r.lookup([]byte(f.key)), f.dot)
 			continue
 		}
-		r.takeDead(at, []byte(f.key), f.dot, f.state)
+		r.takeDead([]byte(f.key), f.dot, f.state)
 	}
 }

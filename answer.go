@@ -1,7 +1,6 @@
 package podshare
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/podshare/podshare/internal/cells"
@@ -24,9 +23,9 @@ type answer[T any] struct {
 	view  *cells.View[item[T]] // the moment, when everything must be looked at
 	found []*entry[T]          // its entries, when the recent ones suffice
 	ended bool                 // no entry is left
+	tail  *tail                // once ended
 
 	heldDots map[origin][]heldDot // with full: what was read so far
-	withheld map[origin]*seqSet
 
 	window  [][]byte // chunks that are not acknowledged
 	acked   uint64   // number of the first of them
@@ -77,7 +76,7 @@ func (r *replica[T]) takeWant(at instant, p *peer, m *wire.Want) {
 	}
 	a := &answer[T]{
 		to: p, series: m.Series, full: m.Full, maxFrame: askerFrame(m, &r.cfg.limits), floor: r.floor, touched: at.mono,
-		lacks: map[origin][]span{}, withheld: map[origin]*seqSet{},
+		lacks: map[origin][]span{},
 	}
 	a.records.Reset(r.origins.at(self).nodeBytes(), r.origins.at(self).id.Boot)
 	r.captureVector(a, theirs, m)
@@ -210,7 +209,7 @@ func (r *replica[T]) pump(at instant, a *answer[T]) {
 // addParts adds those writes of an entry that the asker lacks.
 func (r *replica[T]) addParts(at instant, a *answer[T], e *entry[T]) {
 	for p := range r.parts(e) {
-		if a.full && p.flags&flagDeleted == 0 {
+		if a.full && !p.deleted() {
 			a.heldDots[p.origin] = append(a.heldDots[p.origin], heldDot{p.seq, p.dead()})
 		}
 		if inSpans(a.lacks[p.origin], p.seq) {
@@ -219,57 +218,65 @@ func (r *replica[T]) addParts(at instant, a *answer[T], e *entry[T]) {
 	}
 }
 
+// A value that would make a frame larger than the asker takes is withheld: the asker refuses the write like one that
+// it cannot read, and keeps what the key has.
 func (r *replica[T]) addRecord(at instant, a *answer[T], key string, p *partView[T]) {
-	var encoded []byte
+	rec := wire.Record{
+		Flags: p.flags & flagsSent, Key: unsafeBytes(key), Seq: p.seq, Stamp: p.stamp,
+		Deadline: p.deadline, BatchFirst: p.batch.first, BatchLen: p.batch.n,
+	}
 	if !p.dead() {
 		var err error
-		if encoded, err = r.encodedPart(p); err != nil {
+		if rec.Value, err = r.encodedPart(p); err != nil {
 			r.report(&KeyError{Key: key, Err: err})
-			hole(a.withheld, p.origin, p.run())
-			return
+			rec.Withheld = true
 		}
 	}
-	switch size := recordBytes(len(key), len(encoded)) + frameOverhead; {
-	case size > a.maxFrame:
-		hole(a.withheld, p.origin, p.run())
-		return
-	case a.records.Count() > 0 && a.records.Len()+size > a.maxFrame:
+	replaced := p.replaced
+	size := r.partBytes(p, key, rec.Value)
+	if size > a.maxFrame && !p.dead() {
+		rec.Value, rec.Withheld = nil, true
+		size = r.partBytes(p, key, nil)
+	}
+	if size > a.maxFrame {
+		replaced = nil
+	}
+	if a.records.Count() > 0 && a.records.Len()+size > a.maxFrame {
 		r.sendChunk(at, a)
 	}
-	recs := &a.records
-	st := r.origins.at(p.origin)
-	var index uint32
 	if p.origin != self {
-		index = recs.Index(st.nodeBytes(), st.id.Boot)
+		st := r.origins.at(p.origin)
+		rec.Origin = a.records.Index(st.nodeBytes(), st.id.Boot)
 	}
-	recs.Add(&wire.Record{
-		Flags: p.flags & flagsSent, Origin: index, Key: unsafeBytes(key), Seq: p.seq, Stamp: p.stamp,
-		Deadline: p.deadline, Value: encoded, BatchFirst: p.batch.first, BatchLen: p.batch.n,
-		Replaced: r.wireDots(recs, p.replaced),
-	})
+	rec.Replaced = r.wireDots(&a.records, replaced)
+	a.records.Add(&rec)
 }
 
-// run is the dots that stand or fall with this one: its batch, or itself.
-func (p *partView[T]) run() span {
-	if p.batch.n > 1 {
-		return span{First: p.batch.first, Last: p.batch.first + p.batch.n - 1}
+// partBytes bounds the frame that carries one part alone.
+func (r *replica[T]) partBytes(p *partView[T], key string, encoded []byte) int {
+	n := recordBytes(len(key), len(encoded)) + len(r.origins.at(p.origin).node) + frameOverhead
+	for _, d := range p.replaced {
+		n += 2*spanBytes + len(r.origins.at(d.origin).node)
 	}
-	return span{First: p.seq, Last: p.seq}
+	return n
 }
 
-// sendChunk sends what was gathered. The last chunk carries vector, floor and, if full, what is held.
+// sendChunk sends what was gathered. When no entry is left the tail follows: in this chunk as far as it fits.
 func (r *replica[T]) sendChunk(at instant, a *answer[T]) {
 	st := r.origins.at(a.to.origin)
 	m := wire.Have{To: st.id, Series: a.series, Index: a.acked + uint64(len(a.window)), Full: a.full}
-	if a.ended && a.records.Len() < 2*chunkBytes { // else a chunk of its own follows
-		a.last, m.Last = true, true
-		m.Vector, m.Floor = a.vector, a.floor
-		if !r.on(ruleCaptureVector) {
-			m.Vector = r.currentVector()
+	if a.ended {
+		if a.tail == nil {
+			a.tail = r.tailOf(a)
+			a.close()
 		}
-		m.Held = r.heldEntries(a)
-		m.Withheld = r.withheldEntries(a)
-		a.close()
+		room := min(a.maxFrame, 2*chunkBytes) - frameOverhead - a.records.Len()
+		if a.records.Count() == 0 {
+			room = max(room, minTail)
+		}
+		if a.tail.fill(&m, room); a.tail.empty() {
+			a.last, m.Last, m.Floor = true, true, a.floor
+		}
 	}
 	h := r.header(at)
 	frame := wire.AppendHave(nil, &h, &m, &a.records, true)
@@ -299,40 +306,6 @@ func (r *replica[T]) currentVector() []wire.VectorEntry {
 		v = append(v, wire.VectorEntry{ID: st.id, Head: c.head, Mark: st.mark, Spans: c.spans})
 	}
 	return v
-}
-
-// heldEntries lists the dots that were read, as runs.
-func (r *replica[T]) heldEntries(a *answer[T]) []wire.HeldEntry {
-	held := make([]wire.HeldEntry, 0, len(a.heldDots))
-	for o, dots := range a.heldDots {
-		slices.SortFunc(dots, func(a, b heldDot) int { return cmp.Compare(a.seq, b.seq) })
-		var live, dead seqSet
-		for _, d := range dots {
-			if d.dead {
-				dead.add(d.seq, d.seq)
-			} else {
-				live.add(d.seq, d.seq)
-			}
-		}
-		held = append(held, wire.HeldEntry{ID: r.origins.at(o).id, Live: live.runs(), Dead: dead.runs()})
-	}
-	sortHeld(held)
-	return held
-}
-
-func (r *replica[T]) withheldEntries(a *answer[T]) []wire.HeldEntry {
-	held := make([]wire.HeldEntry, 0, len(a.withheld))
-	for o, dots := range a.withheld {
-		held = append(held, wire.HeldEntry{ID: r.origins.at(o).id, Live: dots.runs()})
-	}
-	sortHeld(held)
-	return held
-}
-
-func sortHeld(held []wire.HeldEntry) {
-	slices.SortFunc(held, func(a, b wire.HeldEntry) int {
-		return cmp.Or(cmp.Compare(a.ID.Boot, b.ID.Boot), cmp.Compare(a.ID.Node, b.ID.Node))
-	})
 }
 
 // takeMore hears how far the asker is: what it has is dropped and more is sent; an asker that stands still

@@ -16,7 +16,7 @@ func (r *replica[T]) expire(at instant) {
 		return
 	}
 	now := r.clock.now(at)
-	for {
+	for range sweepBudget {
 		a, ok := r.deadlines.first()
 		if !ok || a.at > now {
 			return
@@ -29,18 +29,14 @@ func (r *replica[T]) expire(at instant) {
 }
 
 // latch moves one live write of e to a dead state, keeping its dot and stamp.
-func (r *replica[T]) latch(e *entry[T], d dot, state flags) {
-	if next := r.latched(e, d, state); next != nil {
-		r.put(e, next)
-	}
-}
+func (r *replica[T]) latch(e *entry[T], d dot, state flags) { r.put(e, r.latched(e, d, state)) }
 
 // vanish makes one live write of e dead because another replica has seen it dead and forgotten why. The
 // dot stays, as a tombstone, until it is collected with the others.
 func (r *replica[T]) vanish(e *entry[T], d dot) {
 	state := flagDeleted
 	if e.Val.ext != nil && e.Val.ext.join != nil {
-		state = flagExpired // a delete of one part: as such it would drop others
+		state = flagExpired // as a delete it would drop other parts; without a deadline it is known for what it is
 	}
 	r.latch(e, d, state)
 	r.count.vanished++
@@ -55,12 +51,7 @@ func (r *replica[T]) latched(e *entry[T], d dot, state flags) *entry[T] {
 				p.encoded, p.owner = nil, nil
 			}
 		}
-		ne, err := r.fold(e, nil, next)
-		if err != nil {
-			r.report(&KeyError{Key: e.Key, Err: err})
-			return nil
-		}
-		return ne
+		return r.refold(e, next)
 	}
 	next := &entry[T]{Key: e.Key, Val: item[T]{write: e.Val.write}}
 	next.Val.flags |= state

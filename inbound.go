@@ -90,6 +90,10 @@ func decodeRecords[T any](updates []update[T], list *wire.RecordList, c *codec[T
 		if u.err = l.checkKey(len(u.key)); u.err != nil || u.dead() {
 			continue
 		}
+		if rec.Withheld {
+			u.err = errWithheld
+			continue
+		}
 		if u.err = l.checkValue(u.encoded); u.err != nil {
 			continue
 		}
@@ -103,22 +107,33 @@ func decodeRecords[T any](updates []update[T], list *wire.RecordList, c *codec[T
 	return updates
 }
 
+// errWithheld marks a write whose value a peer did not send.
+var errWithheld = fmt.Errorf("%w: the value does not fit into a frame of the limit given", ErrTooLarge)
+
 // resolve turns the frame indices of updates into origins of this replica.
 func (r *replica[T]) resolve(from origin, in *inbound[T], list *wire.RecordList) {
 	r.resolveUpdates(from, in.updates, list)
 }
 
 func (r *replica[T]) resolveUpdates(from origin, updates []update[T], list *wire.RecordList) {
+	const unknown = ^origin(0)
 	table := append(r.scratch.origins[:0], from)
-	for _, o := range list.Origins {
-		table = append(table, r.internNode(o.Node, o.Boot))
+	for range list.Origins {
+		table = append(table, unknown)
 	}
 	r.scratch.origins = table
+	resolve := func(index uint32) origin { // one that no record names is not remembered
+		if table[index] == unknown {
+			o := &list.Origins[index-1]
+			table[index] = r.internNode(o.Node, o.Boot)
+		}
+		return table[index]
+	}
 	for i := range updates {
 		u := &updates[i]
-		u.origin = table[u.origin]
+		u.origin = resolve(uint32(u.origin))
 		for _, d := range list.Records[i].Replaced {
-			u.replaced = append(u.replaced, dot{table[d.Origin], d.Seq})
+			u.replaced = append(u.replaced, dot{resolve(d.Origin), d.Seq})
 		}
 	}
 }

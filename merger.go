@@ -29,6 +29,9 @@ type part[T any] struct {
 	encoded  []byte
 }
 
+// vanished reports whether a part is dead because another pod has seen it dead and forgotten why: see replica.vanish.
+func (p *part[T]) vanished() bool { return p.flags&flagExpired != 0 && p.deadline == 0 }
+
 // joinOf is what a key is folded from; nothing for a key that is not held.
 func joinOf[T any](e *entry[T]) *join[T] {
 	if e == nil || e.Val.ext == nil || e.Val.ext.join == nil {
@@ -154,7 +157,8 @@ func (j *join[T]) insert(os *origins, p *part[T]) {
 }
 
 // fold makes the entry of a joined state. Its write is the newest of all, so that versions never fall; it is
-// dead when no live part remains. A nil entry stands for a state of which nothing is left.
+// dead when no live part remains. A codec or Merger that fails gives an error and an entry all the same, whose value
+// lacks the parts concerned: news that do not fold are refused, but what is over must go in any case.
 func (r *replica[T]) fold(cur *entry[T], u *update[T], j *join[T]) (*entry[T], error) {
 	e := &entry[T]{}
 	if cur != nil {
@@ -162,6 +166,7 @@ func (r *replica[T]) fold(cur *entry[T], u *update[T], j *join[T]) (*entry[T], e
 	} else {
 		e.Key = string(u.key)
 	}
+	var failed error
 	x := &ext[T]{join: j}
 	if r.group != nil {
 		x.commit = r.group.commit
@@ -173,20 +178,23 @@ func (r *replica[T]) fold(cur *entry[T], u *update[T], j *join[T]) (*entry[T], e
 		p := &j.parts[i]
 		if e.Val.seq == 0 || r.origins.older(&e.Val.write, &p.write) {
 			e.Val.write = p.write
+			if p.vanished() {
+				e.Val.flags ^= flagExpired | flagDeleted // readers are told of a delete
+			}
 		}
 		if p.dead() || p.owner != nil && !p.owner.heard.Load() {
 			continue
 		}
 		value, err := r.cfg.codec.decode(p.encoded)
-		if err != nil {
-			return nil, err
+		if err == nil && live > 0 {
+			value, err = r.cfg.merge(e.Val.value, value)
 		}
-		if live++; live > 1 {
-			if value, err = r.cfg.merge(e.Val.value, value); err != nil {
-				return nil, err
-			}
+		if err != nil {
+			failed = err
+			continue
 		}
 		e.Val.value = value
+		live++
 	}
 	e.Val.flags &^= flagOwned
 	if live > 0 {
@@ -194,7 +202,16 @@ func (r *replica[T]) fold(cur *entry[T], u *update[T], j *join[T]) (*entry[T], e
 	} else if !e.Val.dead() {
 		e.Val.flags |= flagExpired // only parts of owners that were not heard yet
 	}
-	return e, nil
+	return e, failed
+}
+
+// refold is fold for a state that must take the place of e whatever codec and Merger say.
+func (r *replica[T]) refold(e *entry[T], j *join[T]) *entry[T] {
+	next, err := r.fold(e, nil, j)
+	if err != nil {
+		r.report(&KeyError{Key: e.Key, Err: err})
+	}
+	return next
 }
 
 // sameParts reports whether two states of a key are folded from the same live writes: nothing to tell a

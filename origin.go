@@ -1,7 +1,9 @@
 package podshare
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/podshare/podshare/internal/wire"
 )
@@ -80,22 +82,19 @@ func (os *origins) intern(id wire.ID, node string) origin {
 // a write of a forgotten origin that was deleted meanwhile can bring that back to a pod that started since:
 // that is the price, and why the limit is high.
 func (os *origins) forgetOldest(before uint64) {
-	for os.active > os.limit {
-		oldest := self
-		for i, st := range os.list {
-			o := origin(i)
-			if o == self || st.forgotten || st.held > 0 || st.id.Boot >= before || st.peer != nil && st.peer.live {
-				continue
-			}
-			if oldest == self || st.id.Boot < os.list[oldest].id.Boot {
-				oldest = o
-			}
+	excess := os.active - os.limit
+	if excess <= 0 {
+		return
+	}
+	var silent []*originState
+	for i, st := range os.list {
+		if origin(i) != self && !st.forgotten && st.held == 0 && st.id.Boot < before && (st.peer == nil || !st.peer.live) {
+			silent = append(silent, st)
 		}
-		if oldest == self {
-			return // every one of them is still needed
-		}
-		os.vectorHash() // nothing is dirty after it
-		st := os.list[oldest]
+	}
+	slices.SortFunc(silent, func(a, b *originState) int { return cmp.Compare(a.id.Boot, b.id.Boot) })
+	os.vectorHash() // nothing is dirty after it
+	for _, st := range silent[:min(excess, len(silent))] {
 		os.vectorSum -= st.sum
 		st.seen, st.mark, st.sum, st.forgotten = seqSet{}, 0, 0, true
 		os.active--

@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"hash/maphash"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,4 +47,28 @@ func TestForgottenOriginLeavesNothingInTheVectorHash(t *testing.T) {
 	}
 	require.True(t, a.at(gone).forgotten)
 	require.Equal(t, b.vectorHash(), a.vectorHash())
+}
+
+// G9: an origin that a frame names without a write of it costs nothing that lasts.
+func TestOriginsThatNothingIsHeardOfAreNotRemembered(t *testing.T) {
+	r := newReplica(replicaConfig[string]{
+		node: "me", boot: 1, codec: newCodec[string](JSONCodec{}, false), limits: Limits{}.withDefaults(),
+		heartbeat: minHeartbeat, hashSeed: maphash.MakeSeed(),
+	}, instant{mono: 1})
+	r.out.changed = func(change[string]) {}
+
+	var records wire.Records
+	records.Reset([]byte("x"), 7)
+	for boot := range uint64(1000) {
+		records.Index([]byte("crowd"), boot)
+	}
+	known := records.Index([]byte("y"), 8)
+	records.Add(&wire.Record{Key: []byte("k"), Seq: 1, Stamp: 1, Value: []byte(`"v"`)})
+	records.Add(&wire.Record{Key: []byte("l"), Origin: known, Seq: 1, Stamp: 1, Value: []byte(`"v"`)})
+	h := wire.Header{Node: []byte("x"), Boot: 7, Head: 1, Codec: r.cfg.codec.nameBytes}
+	var in inbound[string]
+	require.NoError(t, in.open(wire.AppendData(nil, &h, &records, true), &r.cfg.codec, &r.cfg.limits))
+	r.receive(instant{mono: 2}, &in)
+	require.Equal(t, 2, r.live)
+	require.Equal(t, 3, len(r.origins.list), "itself, the sender, and y")
 }

@@ -17,17 +17,25 @@ type owner struct {
 	heard   atomic.Bool  // the origin itself was heard; until then its keys are held and not served
 	lapseAt atomic.Int64 // monotonic ns from which its keys are not served any more
 
-	keys map[string]struct{} // live ones
-	hash uint64              // Σ hash(dot) over them
+	keys  []string       // live ones, in an order that follows from what happened
+	index map[string]int // of a key in keys
+	hash  uint64         // Σ hash(dot) over them
 }
 
 func (o *owner) add(key string, hash uint64) {
-	o.keys[key] = struct{}{}
+	o.index[key] = len(o.keys)
+	o.keys = append(o.keys, key)
 	o.hash += hash
 }
 
 func (o *owner) remove(key string, hash uint64) {
-	delete(o.keys, key)
+	last := len(o.keys) - 1
+	i := o.index[key]
+	o.keys[i] = o.keys[last]
+	o.index[o.keys[i]] = i
+	o.keys[last] = ""
+	o.keys = o.keys[:last]
+	delete(o.index, key)
 	o.hash -= hash
 }
 
@@ -41,7 +49,7 @@ func (r *replica[T]) ownerOf(at instant, o origin) *owner {
 	if ow != nil {
 		return ow
 	}
-	ow = &owner{keys: map[string]struct{}{}}
+	ow = &owner{index: map[string]int{}}
 	r.owners[o] = ow
 	ow.lapseAt.Store(at.mono + r.lease())
 	switch p := r.origins.at(o).peer; {
@@ -76,11 +84,12 @@ func (r *replica[T]) ownerHeard(at instant, o origin) {
 	if ow.heard.Swap(true) {
 		return
 	}
-	for _, key := range slices.Sorted(maps.Keys(ow.keys)) {
+	for _, key := range slices.Clone(ow.keys) {
 		e := r.lookup([]byte(key))
 		if e.Val.ext.join != nil {
-			if next, err := r.fold(e, nil, e.Val.ext.join); err == nil {
-				r.put(e, next)
+			next := r.refold(e, e.Val.ext.join)
+			if r.put(e, next); r.shown(e) { // its parts are the same, but one of them is shown now
+				r.tell(EventSet, next)
 			}
 			continue
 		}
@@ -88,25 +97,28 @@ func (r *replica[T]) ownerHeard(at instant, o origin) {
 	}
 }
 
-// lapse latches the keys of origins that have been silent for the lease or said goodbye.
+// lapse latches the keys of origins that have been silent for the lease or said goodbye. Readers are not served them
+// any more, so there is no hurry.
 func (r *replica[T]) lapse(at instant) {
+	budget := sweepBudget
 	for _, o := range slices.Sorted(maps.Keys(r.owners)) {
 		ow := r.owners[o]
 		if o == self || at.mono < ow.lapseAt.Load() {
 			continue
 		}
-		for _, key := range slices.Sorted(maps.Keys(ow.keys)) {
-			e := r.lookup([]byte(key))
+		for ; len(ow.keys) > 0; budget-- {
+			if budget == 0 {
+				return // the next tick goes on at once
+			}
+			e := r.lookup([]byte(ow.keys[len(ow.keys)-1]))
 			for p := range r.parts(e) {
-				if p.origin == o && p.owner != nil {
-					r.latch(e, p.dot(), flagLapsed)
+				if p.owner == ow {
+					r.latch(e, p.dot(), flagLapsed) // and so takes the key from the owner
 					break
 				}
 			}
 		}
-		if len(ow.keys) == 0 {
-			delete(r.owners, o)
-		}
+		delete(r.owners, o)
 	}
 }
 
@@ -127,16 +139,51 @@ func (r *replica[T]) ownedHash(o origin) uint64 {
 	return 0
 }
 
+// keyedDot is a write and the key that it is of.
+type keyedDot struct {
+	key string
+	dot dot
+}
+
+// rewriteLapsed gives owned keys of ours that lapsed elsewhere a new dot: of what waits, about one frame.
+func (r *replica[T]) rewriteLapsed(at instant) {
+	for len(r.lapsed) > 0 && r.sent.Len() < frameTarget {
+		k := r.lapsed[0]
+		if r.lapsed = r.lapsed[1:]; len(r.lapsed) == 0 {
+			r.lapsed = nil
+		}
+		e := r.lookup([]byte(k.key))
+		if p, held := r.holds(e, k.dot); held && p.owner != nil && r.mayRewrite(at, k.key) {
+			if err := r.rewrite(at, e, &p); err != nil {
+				r.report(&KeyError{Key: k.key, Err: err})
+			}
+		}
+	}
+}
+
+func (r *replica[T]) rewrite(at instant, e *entry[T], p *partView[T]) error {
+	encoded, err := r.encodedPart(p)
+	if err != nil {
+		return err
+	}
+	value, err := r.cfg.codec.decode(encoded)
+	if err != nil {
+		return err
+	}
+	return r.write(at, &localWrite[T]{key: e.Key, value: value, encoded: encoded, flags: flagOwned, deadline: p.deadline})
+}
+
 // mayRewrite limits how often an owned key that lapsed elsewhere is written again: once a lease.
 func (r *replica[T]) mayRewrite(at instant, key string) bool {
+	if !r.on(ruleRewriteLapsed) {
+		return false
+	}
 	if last, ok := r.rewritten[key]; ok && at.mono-last < r.lease() {
 		return false
 	}
-	if r.rewritten == nil || len(r.rewritten) > 1024 {
+	if len(r.rewritten) >= r.rewrittenSweep {
 		maps.DeleteFunc(r.rewritten, func(_ string, last int64) bool { return at.mono-last >= r.lease() })
-	}
-	if r.rewritten == nil {
-		r.rewritten = map[string]int64{}
+		r.rewrittenSweep = 2*len(r.rewritten) + 1024
 	}
 	r.rewritten[key] = at.mono
 	return true

@@ -13,6 +13,20 @@ type partView[T any] struct {
 	value    *T
 }
 
+// deleted reports whether a part is dead in a way that no reader may take for an expiry: nothing brings it back. That
+// is a delete, or a part of a joined state that vanished (see vanish).
+func (p *partView[T]) deleted() bool {
+	return p.flags&flagDeleted != 0 || p.flags&flagExpired != 0 && p.deadline == 0
+}
+
+// run is the dots that stand or fall with this one: its batch, or itself.
+func (p *partView[T]) run() span {
+	if p.batch.n > 1 {
+		return span{First: p.batch.first, Last: p.batch.first + p.batch.n - 1}
+	}
+	return span{First: p.seq, Last: p.seq}
+}
+
 // parts yields the writes that an entry holds: one, or with a Merger its delete and each origin's part.
 func (r *replica[T]) parts(e *entry[T]) iter.Seq[partView[T]] {
 	return func(yield func(partView[T]) bool) {

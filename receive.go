@@ -3,6 +3,7 @@ package podshare
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/podshare/podshare/internal/wire"
 )
@@ -123,11 +124,15 @@ func (r *replica[T]) reportRefused(u *update[T]) {
 	}
 }
 
+// sweepBudget bounds how many keys expire, lapse or are collected in one go, so that writers do not wait long.
+const sweepBudget = 1024
+
 // tick does what is due at this time and says when it wants to be called next (monotonic ns).
 func (r *replica[T]) tick(at instant) int64 {
 	r.watchPeers(at)
 	r.expire(at)
 	r.lapse(at)
+	r.rewriteLapsed(at)
 	if at.mono >= r.collectAt {
 		r.collect(at)
 	}
@@ -154,6 +159,9 @@ func (r *replica[T]) next(at instant) int64 {
 	} else {
 		next = min(next, r.repair.due)
 	}
+	if len(r.lapsed) > 0 {
+		next = min(next, at.mono+int64(time.Millisecond))
+	}
 	if a, ok := r.deadlines.first(); ok {
 		next = min(next, at.mono+max(a.at-r.clock.now(at), 0))
 	}
@@ -176,6 +184,9 @@ func (r *replica[T]) earliest() int64 {
 		due = min(due, r.repair.ask.timeout)
 	} else {
 		due = min(due, r.repair.due)
+	}
+	if len(r.lapsed) > 0 {
+		return 0
 	}
 	return due
 }

@@ -61,7 +61,8 @@ type ask[T any] struct {
 // back-off ends it is not repeated: what one of the two refuses would make them talk for ever.
 type fruitless struct {
 	mine, theirs [2]uint64 // vector and digest
-	until        int64     // monotonic ns
+	full         bool
+	until        int64 // monotonic ns
 	backOff      int64
 }
 
@@ -101,7 +102,7 @@ func (r *replica[T]) findHole(at instant, o origin, head uint64) {
 // want schedules a repair. A moment passes first, for what is missing may be under way, and so that a
 // fleet does not ask in one voice.
 func (r *replica[T]) want(at instant, from origin, full bool) {
-	if r.repair.ask != nil || r.futile(at, from) {
+	if r.repair.ask != nil || r.futile(at, from, full) {
 		return
 	}
 	delay := 10*time.Millisecond + time.Duration(len(r.peers.list))*2*time.Millisecond
@@ -112,10 +113,11 @@ func (r *replica[T]) want(at instant, from origin, full bool) {
 	}
 }
 
-// futile reports whether the last exchange with a peer changed nothing and would change nothing now.
-func (r *replica[T]) futile(at instant, o origin) bool {
+// futile reports whether the last exchange with a peer changed nothing and would change nothing now. A full comparison
+// may, where one that was not full did not.
+func (r *replica[T]) futile(at instant, o origin, full bool) bool {
 	p := r.origins.at(o).peer
-	return p != nil && at.mono < p.fruitless.until && r.on(ruleBackOff) &&
+	return p != nil && at.mono < p.fruitless.until && r.on(ruleBackOff) && (p.fruitless.full || !full) &&
 		p.fruitless.mine == [2]uint64{r.origins.vectorHash(), r.digest} &&
 		p.fruitless.theirs == [2]uint64{p.vector, p.digest}
 }
@@ -190,7 +192,6 @@ func (r *replica[T]) sendWant(at instant) {
 		Full: a.full, All: a.all, Empty: a.joining,
 		MaxFrame: uint64(r.cfg.limits.FrameBytes),
 	}
-	rest := r.origins.vectorHash()
 	for i, st := range r.origins.list {
 		o := origin(i)
 		_, refused := r.refused[o]
@@ -203,9 +204,12 @@ func (r *replica[T]) sendWant(at instant) {
 			a.pretend(o, seen, &st.seen)
 		}
 		w.Vector = append(w.Vector, wire.VectorEntry{ID: st.id, Head: seen.head, Spans: seen.spans})
-		rest -= st.sum
 	}
-	w.Rest = rest
+	w.Vector = r.fitVector(w.Vector, r.cfg.limits.FrameBytes-frameOverhead)
+	w.Rest = r.origins.vectorHash()
+	for i := range w.Vector {
+		w.Rest -= r.origins.at(r.origins.byID[w.Vector[i].ID]).sum
+	}
 	h := r.header(at)
 	r.out.frames = append(r.out.frames, outFrame{to: r.origins.at(a.to.origin).node, bytes: w.Append(nil, &h)})
 }
@@ -225,9 +229,7 @@ func (a *ask[T]) pretend(o origin, said, seen *seqSet) {
 // late asks again for what has not come, and gives a peer up after some silences.
 func (r *replica[T]) late(at instant, a *ask[T]) {
 	if a.retries++; a.retries > repairRetries || !a.to.live {
-		r.repair.ask, r.repair.avoid = nil, a.to.origin
-		r.count.repairsFailed++
-		r.want(at, a.to.origin, a.full)
+		r.giveUp(at, a)
 		return
 	}
 	if a.next == 0 {
@@ -235,6 +237,13 @@ func (r *replica[T]) late(at instant, a *ask[T]) {
 		return
 	}
 	r.sendMore(at, a)
+}
+
+// giveUp ends an ask that is not answered, and lets another peer be asked.
+func (r *replica[T]) giveUp(at instant, a *ask[T]) {
+	r.repair.ask, r.repair.avoid = nil, a.to.origin
+	r.count.repairsFailed++
+	r.want(at, a.to.origin, a.full)
 }
 
 func (r *replica[T]) sendMore(at instant, a *ask[T]) {
@@ -274,6 +283,10 @@ func (r *replica[T]) takeHave(at instant, p *peer, in *inbound[T]) {
 		}
 		delete(a.early, a.next)
 		a.next++
+		if m := &c.have; !m.Last && len(m.Records)+len(m.Vector)+len(m.Held) == 0 {
+			r.giveUp(at, a) // it would go on for ever
+			return
+		}
 		r.keepChunk(at, a, p.origin, c)
 		if c.have.Last {
 			r.complete(at, a, p)
@@ -329,16 +342,15 @@ func (r *replica[T]) complete(at instant, a *ask[T], p *peer) {
 		for i := range c.have.Held {
 			s.addHeld(&r.origins, &c.have.Held[i])
 		}
-		for i := range c.have.Withheld {
-			s.withhold(&r.origins, &c.have.Withheld[i])
-		}
 	}
 	r.adopt(at, &s)
 	r.exchanges++
 	r.repair.completed++
 	if mine := [2]uint64{r.origins.vectorHash(), r.digest}; mine == [2]uint64{a.vector, a.digest} {
 		backOff := min(max(2*p.fruitless.backOff, r.interval()), int64(maxBackOff))
-		p.fruitless = fruitless{mine: mine, theirs: [2]uint64{p.vector, p.digest}, until: at.mono + backOff, backOff: backOff}
+		p.fruitless = fruitless{
+			mine: mine, theirs: [2]uint64{p.vector, p.digest}, full: s.full, until: at.mono + backOff, backOff: backOff,
+		}
 	} else {
 		p.fruitless = fruitless{}
 		r.hurryBeat(at, 0) // others may lack what we have learned
@@ -351,10 +363,11 @@ func (r *replica[T]) complete(at instant, a *ask[T], p *peer) {
 // takeLapse hears from a peer that it holds other owned keys of ours than we do: one of us has missed
 // something, so everything is compared.
 func (r *replica[T]) takeLapse(at instant, p *peer) {
-	if r.repair.ask == nil {
+	switch {
+	case r.futile(at, p.origin, true):
+	case r.repair.ask == nil:
 		r.startAsk(at, p, true)
-	} else {
+	default:
 		r.repair.full = true
-		r.want(at, p.origin, true)
 	}
 }

@@ -33,6 +33,7 @@ type replica[T any] struct {
 	tombs   int    // keys that are
 
 	graves    ageHeap // dead writes by age, for collection
+	lingering []aged  // those of sufficient age that may not be collected yet
 	deadlines ageHeap // live writes by deadline
 	owners    map[origin]*owner
 	lastExt   *ext[T] // see intern
@@ -42,14 +43,16 @@ type replica[T any] struct {
 	unstored unstoredWrites // what the stored snapshot lacks
 	recent   recentWrites   // where the newest dots are held, so that small repairs need no scan
 
-	started     int64 // monotonic ns
-	peers       peers
-	repair      repair[T]
-	exchanges   uint64 // how often this replica and another were found equal or made so
-	refused     refusals
-	refusedKeys refusedKeys
-	rewritten   map[string]int64 // owned keys written again after a lapse, and when (monotonic ns)
-	collectAt   int64            // monotonic ns of the next collection
+	started        int64 // monotonic ns
+	peers          peers
+	repair         repair[T]
+	exchanges      uint64 // how often this replica and another were found equal or made so
+	refused        refusals
+	refusedKeys    refusedKeys
+	lapsed         []keyedDot       // owned keys of ours that lapsed elsewhere, to be written again
+	rewritten      map[string]int64 // those that were, and when (monotonic ns)
+	rewrittenSweep int              // the size of rewritten at which it is swept
+	collectAt      int64            // monotonic ns of the next collection
 
 	health health
 	deaf   bool // no frame will come any more
@@ -116,6 +119,7 @@ func newReplica[T any](cfg replicaConfig[T], at instant) *replica[T] {
 		repair:      repair[T]{due: never},
 		refused:     refusals{},
 		refusedKeys: refusedKeys{},
+		rewritten:   map[string]int64{},
 		rng:         rand.New(rand.NewPCG(cfg.seed, cfg.boot)), //nolint:gosec // jitter
 	}
 	r.clock.maxSkew = int64(cfg.maxSkew)

@@ -94,6 +94,9 @@ func (s *Store[T]) tick() time.Duration {
 	at := s.now()
 	next := s.core.tick(at)
 	s.nextTick = next
+	if s.core.sent.Count() > 0 {
+		signal(s.publishing) // owned keys that are written again
+	}
 	s.settleLocked()
 	return max(time.Duration(next-at.mono), time.Millisecond/10)
 }

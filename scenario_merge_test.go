@@ -14,6 +14,7 @@ func mergeScenarios() []scenario {
 		{name: "expired content is not joined again", script: joinExpired, merge: true},
 		{name: "a permanent value does not expire with a later one", script: laterDeadlineWins, merge: true},
 		{name: "collecting a dead part tells watchers nothing", script: quietCollection, merge: true},
+		{name: "an owned part that was deleted and forgotten is not written again", script: deletedOwnedPart, merge: true},
 		{name: "parts of pods that left are taken over", script: takenOver, merge: true},
 	}
 }
@@ -99,6 +100,29 @@ func quietCollection(w *sim.World) {
 		w.Fail("G6", "watchers hear of the collection of a tombstone")
 	}
 	w.Want("k", "y")
+}
+
+// c learns from b, by absence, that k is dead. To o, which still has it, that must not look like a lapse.
+//
+//	b, d: ─┬───────────────┬─ delete k, forget it ─────┬────────┬── absent
+//	c:     ├───────────────┼─ (with o) ────────────────╯        │
+//	o:     ╰─ set k owned ─┴─ (with c) ─────────────────────────┴──
+func deletedOwnedPart(w *sim.World) {
+	w.Pods("b", "c", "d", "o")
+	_ = w.Pod("o").Write(sim.Op{Key: "k", Value: "here", Owned: true})
+	w.Settle()
+	w.Cut("o", "b", "d")
+	w.Cut("c", "b", "d")
+	w.Pod("b").Delete("k")
+	w.Forget()
+	w.WantForgotten("k", "b", "d")
+	w.Want("k", "here", "c", "o")
+	w.Heal("c", "b", "d")
+	w.Settle()
+	w.Heal("o", "b", "d")
+	w.Settle()
+	w.Advance(2 * w.Lease)
+	w.WantAbsent("k")
 }
 
 // A Set takes over the contributions of origins silent past the TTL, so that a key does not gather one per deploy.

@@ -38,7 +38,7 @@ func (r *replica[T]) check() error {
 			switch {
 			case p.owner != nil:
 				owned[p.origin] += r.dotHash(p.dot())
-				if _, ok := p.owner.keys[e.Key]; !ok {
+				if _, ok := p.owner.index[e.Key]; !ok {
 					broken("%s is not among the keys of its owner", e.Key)
 				}
 			case p.deadline == 0:
@@ -81,6 +81,9 @@ func (r *replica[T]) check() error {
 func (r *replica[T]) checkQueued() error {
 	graves, deadlines := map[dot]bool{}, map[dot]bool{}
 	for _, a := range r.graves.items {
+		graves[a.dot] = true
+	}
+	for _, a := range r.lingering {
 		graves[a.dot] = true
 	}
 	for _, a := range r.deadlines.items {

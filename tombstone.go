@@ -19,38 +19,53 @@ func (r *replica[T]) stillDead(a aged) bool {
 	return ok && p.dead()
 }
 
-// collect forgets the tombstones whose time has come, and the oldest ones above the limit.
+// collect forgets the tombstones whose time has come, and the oldest ones above the limit. Those that may not go yet
+// linger, and are looked at again: all of them in the time of one interval.
 func (r *replica[T]) collect(at instant) {
 	r.collectAt = never
-	if r.cfg.collectEvery > 0 {
-		r.collectAt = at.mono + int64(r.cfg.collectEvery)
+	every := int64(r.cfg.collectEvery)
+	if every > 0 {
+		r.collectAt = at.mono + every/int64(1+len(r.lingering)/sweepBudget)
 	}
-	now := r.clock.now(at)
-	for r.tombs > r.cfg.limits.Tombstones && len(r.graves.items) > 0 {
+	for r.tombs > r.cfg.limits.Tombstones && len(r.graves.items)+len(r.lingering) > 0 {
 		r.forgetOldest(at)
 	}
 	if r.cutOff() && r.on(ruleCollectInContact) {
 		return
 	}
-	var postponed []aged
-	for {
+	again := min(len(r.lingering), sweepBudget)
+	if every == 0 {
+		again = min(again, 2) // at each write
+	}
+	for range again {
+		a := r.lingering[0]
+		r.lingering = r.lingering[1:]
+		r.collectOne(at, a)
+	}
+	now := r.clock.now(at)
+	for range sweepBudget {
 		a, ok := r.graves.first()
 		if !ok || now <= a.at+int64(r.cfg.tombstoneTTL) {
-			break
+			return
 		}
 		r.graves.pop()
-		e := r.lookup([]byte(a.key))
-		p, held := r.holds(e, a.dot)
-		switch {
-		case !held || !p.dead():
-		case r.collectible(a, &p):
-			r.forget(at, e, a.dot)
-		default:
-			postponed = append(postponed, a)
-		}
+		r.collectOne(at, a)
 	}
-	for _, a := range postponed {
-		r.graves.push(a, r.stillDead)
+	if every > 0 {
+		r.collectAt = at.mono // there are more
+	}
+}
+
+// collectOne forgets a dead write of sufficient age, if it may be forgotten.
+func (r *replica[T]) collectOne(at instant, a aged) {
+	e := r.lookup([]byte(a.key))
+	p, held := r.holds(e, a.dot)
+	switch {
+	case !held || !p.dead():
+	case r.collectible(a, &p):
+		r.forget(at, e, a.dot)
+	default:
+		r.lingering = append(r.lingering, a)
 	}
 }
 
@@ -78,8 +93,13 @@ func (r *replica[T]) collectible(a aged, p *partView[T]) bool {
 
 // forgetOldest makes room below the limit: the oldest goes, whatever else is asked of a collection.
 func (r *replica[T]) forgetOldest(at instant) {
-	a, _ := r.graves.first()
-	r.graves.pop()
+	var a aged
+	if len(r.lingering) > 0 { // they are the older ones
+		a, r.lingering = r.lingering[0], r.lingering[1:]
+	} else {
+		a, _ = r.graves.first()
+		r.graves.pop()
+	}
 	e := r.lookup([]byte(a.key))
 	if p, held := r.holds(e, a.dot); held && p.dead() {
 		r.forget(at, e, a.dot)
@@ -131,9 +151,5 @@ func (r *replica[T]) without(e *entry[T], d dot) *entry[T] {
 	if next.deleted.seq == 0 && len(next.parts) == 0 {
 		return nil
 	}
-	ne, err := r.fold(e, nil, next)
-	if err != nil {
-		return e // the same parts folded before; a Merger that fails now keeps its tombstone
-	}
-	return ne
+	return r.refold(e, next)
 }

@@ -110,7 +110,7 @@ func TestLongListsCostMemoryInProportion(t *testing.T) {
 		}
 		for _, m := range []message{
 			&wire.Want{Vector: vector},
-			&wire.Have{Vector: vector, Held: held, Withheld: held, RecordList: list},
+			&wire.Have{Vector: vector, Held: held, RecordList: list},
 			&wire.Snapshot{Vector: vector, Counts: counts, Absent: absent, RecordList: list},
 		} {
 			frame := appendMessage(t, nil, &h, m, false)

@@ -203,6 +203,9 @@ func (r *reader) null(field string) {
 	}
 }
 
+// isNull reports whether a nil follows.
+func (r *reader) isNull() bool { return r.i < len(r.b) && r.b[r.i] == codeNil }
+
 // array takes the head of an array and returns the number of its elements, of which each takes at least
 // minBytes: a count that cannot be true is refused before anyone makes room for it.
 func (r *reader) array(minBytes uint64, field string) int {

@@ -18,9 +18,18 @@ func snapshotWith(i int, field any) array {
 	return fields
 }
 
+// dots returns a list of n replaced writes.
+func dots(n int) array {
+	list := make(array, 0, 2*n)
+	for i := range n {
+		list = append(list, 0, i+1)
+	}
+	return list
+}
+
 // haveWith returns the fields of a have, one of which is given.
 func haveWith(i int, field any) array {
-	fields := array{array{1, 2}, 0, 0, 0, array{}, array{}, array{}, array{}, array{}, 0}
+	fields := array{array{1, 2}, 0, 0, 0, array{}, array{}, array{}, array{}, 0}
 	fields[i] = field
 	return fields
 }
@@ -65,7 +74,7 @@ func TestWhatBreaksTheFormatIsRefusedByName(t *testing.T) {
 		{"latest stamp", wire.KindData, data(0, "k", 0, 1, wire.MaxStamp, v), ""},
 		{"stamp too late", wire.KindData, data(0, "k", 0, 1, tooLate, v), "record stamp"},
 		{"negative stamp", wire.KindData, data(0, "k", 0, 1, -1, v), "record stamp"},
-		{"live without value", wire.KindData, data(0, "k", 0, 1, 0, nil), "record value"},
+		{"value withheld", wire.KindData, data(0, "k", 0, 1, 0, nil), ""},
 		{"value of text", wire.KindData, data(0, "k", 0, 1, 0, "v"), "record value"},
 		{"tombstone with value", wire.KindData, data(1, "k", 0, 1, 0, v), "record value"},
 		{"seed, owned, deleted", wire.KindData, data(25, "k", 0, 1, 0, nil), ""},
@@ -76,6 +85,8 @@ func TestWhatBreaksTheFormatIsRefusedByName(t *testing.T) {
 		{"deadline missing", wire.KindData, data(32, "k", 0, 1, 0, v), "record"},
 		{"replaced", wire.KindData, data(64, "k", 0, 1, 0, v, array{1, 5}), ""},
 		{"replaced nothing", wire.KindData, data(64, "k", 0, 1, 0, v, array{}), "record replaced"},
+		{"replaced as many as may be", wire.KindData, data(64, "k", 0, 1, 0, v, dots(wire.MaxReplaced)), ""},
+		{"replaced too many", wire.KindData, data(64, "k", 0, 1, 0, v, dots(wire.MaxReplaced+1)), "record replaced"},
 		{"replaced half a dot", wire.KindData, data(64, "k", 0, 1, 0, v, array{1, 5, 1}), "record replaced"},
 		{"replaced an unknown origin", wire.KindData, data(64, "k", 0, 1, 0, v, array{2, 5}), "record replaced"},
 		{"replaced seq 0", wire.KindData, data(64, "k", 0, 1, 0, v, array{1, 0}), "record replaced"},
@@ -93,7 +104,7 @@ func TestWhatBreaksTheFormatIsRefusedByName(t *testing.T) {
 		{"to nobody", wire.KindLapse, array{nil}, "to"},
 		{"to half an address", wire.KindLapse, array{array{1}}, "to"},
 		{"unknown have flag", wire.KindHave, haveWith(3, 4), "have flags"},
-		{"have floor too late", wire.KindHave, haveWith(9, tooLate), "floor"},
+		{"have floor too late", wire.KindHave, haveWith(8, tooLate), "floor"},
 
 		{"vector", wire.KindSnapshot, vectorOf(1, 2, 5, 0, 7, 7, 9, 12), ""},
 		{"vector entry too short", wire.KindSnapshot, vectorOf(1, 2, 300), "vector entry"},
@@ -111,7 +122,7 @@ func TestWhatBreaksTheFormatIsRefusedByName(t *testing.T) {
 		{"held", wire.KindHave, haveWith(7, array{array{1, 2, array{1, 3, 5, 5}, array{}}}), ""},
 		{"held from 0", wire.KindHave, haveWith(7, array{array{1, 2, array{0, 3}, array{}}}), "held live"},
 		{"held dead adjacent", wire.KindHave, haveWith(7, array{array{1, 2, array{}, array{1, 1, 2, 2}}}), "held dead"},
-		{"held entry too short", wire.KindHave, haveWith(8, array{array{1, 2, array{1, 2}}}), "held entry"},
+		{"held entry too short", wire.KindHave, haveWith(7, array{array{1, 2, array{1, 2}}}), "held entry"},
 
 		{"unknown snapshot flag", wire.KindSnapshot, snapshotWith(0, 2), "snapshot flags"},
 		{"count too short", wire.KindSnapshot, snapshotWith(4, array{array{1, 300}}), "count"},

@@ -1,10 +1,11 @@
 package wire
 
-// Have is one chunk of the answer to a want.
+// Have is one chunk of the answer to a want. Vector and Held are those of all chunks together: what one entry cannot
+// hold is in several of the same ID.
 //
 //	to [boot u64, node hash u64] | series uint | index uint | flags uint
 //	origins | records                       (see RecordList)
-//	vector [entry …] | held [entry …] | withheld [entry …] | floor u64
+//	vector [entry …] | held [entry …] | floor u64
 //
 // Flags: 1 last, 2 full.
 type Have struct {
@@ -14,16 +15,15 @@ type Have struct {
 	Last   bool   // no chunk has a higher index
 	Full   bool   // Held lists all that the sender holds: the answer is a full comparison
 	RecordList
-	Vector   []VectorEntry // what the sender had seen before it read the first record
-	Held     []HeldEntry
-	Withheld []HeldEntry // Live: what the asker lacks but was not sent; Dead: empty
-	Floor    int64       // the newest stamp it had collected then: ns since the Unix epoch, 0 to MaxStamp
+	Vector []VectorEntry // what the sender had seen before it read the first record
+	Held   []HeldEntry
+	Floor  int64 // the newest stamp it had collected then: ns since the Unix epoch, 0 to MaxStamp
 
-	spans []Span // the arena of Vector, Held and Withheld
+	spans []Span // the arena of Vector and Held
 }
 
 const (
-	haveFields = 8 + recordListFields
+	haveFields = 7 + recordListFields
 
 	haveLast  = 1
 	haveFull  = 2
@@ -42,7 +42,6 @@ func AppendHave(dst []byte, h *Header, m *Have, r *Records, compress bool) []byt
 	b = r.append(b)
 	b = appendVector(b, m.Vector)
 	b = appendHeld(b, m.Held)
-	b = appendHeld(b, m.Withheld)
 	b = appendUint64(b, uint64(m.Floor))
 	return seal(b, start, compress)
 }
@@ -58,7 +57,6 @@ func (m *Have) Parse(body []byte) error {
 	r.recordList(&m.RecordList)
 	m.Vector, m.spans = r.vector(m.Vector, m.spans[:0])
 	m.Held, m.spans = r.held(m.Held, m.spans)
-	m.Withheld, m.spans = r.held(m.Withheld, m.spans)
 	m.Floor = r.stamp("floor")
 	return r.end()
 }

@@ -1,7 +1,6 @@
 package wire
 
-// HeldEntry lists the writes of one origin that a replica holds, for a full comparison. See Have for its
-// use in a list of what is withheld.
+// HeldEntry lists the writes of one origin that a replica holds, for a full comparison.
 //
 //	array(4)  boot u64 | node hash u64 | live [first uint, last uint …] | dead [first uint, last uint …]
 type HeldEntry struct {

@@ -30,12 +30,13 @@ type Dot struct {
 
 // Record is one write.
 //
-//	array(6+n)  flags uint | key str | origin uint | seq uint | stamp u64 | value bin, nil in a tombstone
+//	array(6+n)  flags uint | key str | origin uint | seq uint | stamp u64 | value bin or nil
 //	            … deadline u64                        with FlagDeadline
 //	            … replaced [origin uint, seq uint …]  with FlagReplaced
 //	            … first uint | length uint            with FlagBatch
 //
-// Times are in ns since the Unix epoch, 0 to MaxStamp. The writes BatchFirst to BatchFirst+BatchLen-1 of the
+// The value of a tombstone is nil, and that of a live write which is withheld: it does not fit into what its receiver
+// takes. Times are in ns since the Unix epoch, 0 to MaxStamp. The writes BatchFirst to BatchFirst+BatchLen-1 of the
 // record's origin, this one among them, were made as one batch.
 type Record struct {
 	Flags                Flags
@@ -44,10 +45,14 @@ type Record struct {
 	Seq                  uint64 // 1 to MaxSeq
 	Stamp                int64
 	Deadline             int64  // 0: none
-	Value                []byte // of a tombstone: nil
-	Replaced             []Dot  // what the write replaced at its writer
+	Value                []byte // of a tombstone, and withheld: nil
+	Withheld             bool   // the write is live, and its value is not sent
+	Replaced             []Dot  // what the write replaced at its writer, at most MaxReplaced
 	BatchFirst, BatchLen uint64 // BatchLen 0: no batch
 }
+
+// MaxReplaced is the largest number of writes that a record may replace. It bounds what one record makes its readers do.
+const MaxReplaced = 1024
 
 const (
 	recordFields   = 6
@@ -92,7 +97,7 @@ func (rec *Record) append(b []byte) []byte {
 	b = appendUint(b, uint64(rec.Origin))
 	b = appendUint(b, rec.Seq)
 	b = appendUint64(b, uint64(rec.Stamp))
-	if f.Dead() {
+	if f.Dead() || rec.Withheld {
 		b = append(b, codeNil)
 	} else {
 		b = appendBin(b, rec.Value)
@@ -135,9 +140,13 @@ func (r *reader) record(rec *Record, maxOrigin uint64, arena []Dot) (grown []Dot
 	rec.Origin = uint32(r.atMost(maxOrigin, "record origin"))
 	rec.Seq = r.seq("record seq")
 	rec.Stamp = r.stamp("record stamp")
-	if f.Dead() {
+	switch {
+	case f.Dead():
 		r.null("record value")
-	} else {
+	case r.isNull():
+		r.null("record value")
+		rec.Withheld = true
+	default:
 		rec.Value = r.bin("record value")
 	}
 	if f&flagsOptional != 0 {
@@ -164,11 +173,11 @@ func (r *reader) optional(rec *Record, maxOrigin uint64, arena []Dot) (grown []D
 	return arena
 }
 
-// dots takes an array of dots, at least one, and appends them to arena.
+// dots takes an array of dots, one to MaxReplaced, and appends them to arena.
 func (r *reader) dots(maxOrigin uint64, arena []Dot) (dots, grown []Dot) {
 	const field = "record replaced"
 	n := r.array(1, field)
-	if n == 0 || n%2 != 0 {
+	if n == 0 || n%2 != 0 || n > 2*MaxReplaced {
 		r.fail(field)
 	}
 	start := len(arena)

@@ -131,6 +131,7 @@ func samples() []sample {
 				},
 				{Flags: wire.FlagExpired | wire.FlagDeadline, Key: []byte("d"), Seq: 38, Stamp: stamp, Deadline: stamp + 1},
 				{Flags: wire.FlagLapsed | wire.FlagOwned, Key: []byte("e"), Seq: 39, Stamp: stamp},
+				{Key: []byte("f"), Seq: 37, Stamp: stamp, Withheld: true},
 			},
 		}
 		vector = []wire.VectorEntry{
@@ -150,9 +151,8 @@ func samples() []sample {
 		{"list", wire.KindList, &wire.List{To: to, Series: 5}},
 		{"have", wire.KindHave, &wire.Have{
 			To: to, Series: 5, Index: 3, Last: true, Full: true, RecordList: list, Vector: vector,
-			Held:     []wire.HeldEntry{{ID: pod3, Live: []wire.Span{{First: 1, Last: 5}}, Dead: []wire.Span{{First: 7, Last: 7}}}, {ID: to}},
-			Withheld: []wire.HeldEntry{{ID: to, Live: []wire.Span{{First: 200, Last: 300}}}},
-			Floor:    stamp,
+			Held:  []wire.HeldEntry{{ID: pod3, Live: []wire.Span{{First: 1, Last: 5}}, Dead: []wire.Span{{First: 7, Last: 7}}}, {ID: to}},
+			Floor: stamp,
 		}},
 		{"have-first", wire.KindHave, &wire.Have{To: to, Series: 5, RecordList: list}},
 		{"more", wire.KindMore, &wire.More{To: to, Series: 5, Next: 4}},
