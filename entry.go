@@ -52,13 +52,14 @@ type ext[T any] struct {
 	encoded  []byte     // the value as the codec wrote it, for stores that keep it (see keepsEncoded)
 	replaced []dot      // of a tombstone: what it replaced at its writer
 	join     *join[T]   // with a Merger: what the entry is folded from
+	passing  bool       // a live part of join has a deadline or an owner
 }
 
-// settled reports whether the entry is served for as long as it is in the index: it has no deadline and no
-// owner, and its group is complete.
-func (x *ext[T]) settled() bool {
-	return x.deadline == 0 && x.owner == nil && (x.commit == nil || x.commit.done.Load())
-}
+// lasting reports whether the entry is served for as long as it is in the index: it has no deadline and no owner.
+func (x *ext[T]) lasting() bool { return x.deadline == 0 && x.owner == nil && !x.passing }
+
+// settled reports whether the entry is lasting, and its group complete.
+func (x *ext[T]) settled() bool { return x.lasting() && (x.commit == nil || x.commit.done.Load()) }
 
 // batchRange names the dots of a batch: first to first+n-1 of the write's origin. n is 0 outside a batch.
 type batchRange struct {

@@ -99,14 +99,18 @@ func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T]) (*entry[
 		return r.joinUpdate(at, cur, u)
 	}
 	value, joined := u.value, false
+	lasting := u.deadline == 0 && u.flags&flagOwned == 0 // one that passes must not last for what it takes over
 	for i := range old.parts {
 		p := &old.parts[i]
-		if p.origin != self && !r.abandoned(at, p) {
+		if p.origin != self && !(lasting && r.abandoned(at, p)) {
 			continue
 		}
 		u.replaced = append(u.replaced, p.dot())
 		if p.dead() || p.deadline != 0 && p.deadline <= r.clock.now(at) {
 			continue
+		}
+		if p.flags&flagOwned == 0 {
+			u.flags &^= flagOwned // what lasts goes on lasting
 		}
 		if !joined { // the Merger may change its arguments, and u.value is the caller's
 			var err error
@@ -195,6 +199,7 @@ func (r *replica[T]) fold(cur *entry[T], u *update[T], j *join[T]) (*entry[T], e
 		}
 		e.Val.value = value
 		live++
+		x.passing = x.passing || p.deadline != 0 || p.owner != nil
 	}
 	e.Val.flags &^= flagOwned
 	if live > 0 {
@@ -203,6 +208,32 @@ func (r *replica[T]) fold(cur *entry[T], u *update[T], j *join[T]) (*entry[T], e
 		e.Val.flags |= flagExpired // only parts of owners that were not heard yet
 	}
 	return e, failed
+}
+
+// remaining folds what is served of a joined state at this moment, for a reader that comes between the time of a part
+// and its latching. Any goroutine may call it.
+func (r *replica[T]) remaining(at instant, j *join[T]) (value T, served bool) {
+	for i := range j.parts {
+		p := &j.parts[i]
+		if p.dead() || !r.inTime(at, p.deadline, p.owner) {
+			continue
+		}
+		v, err := r.cfg.codec.decode(p.encoded)
+		if err == nil && served {
+			v, err = r.cfg.merge(value, v)
+		}
+		if err == nil { // else its value is left out, as by fold
+			value, served = v, true
+		}
+	}
+	return value, served
+}
+
+// overdue reports whether a part that is folded into a joined value is not served any more.
+func (r *replica[T]) overdue(at instant, j *join[T]) bool {
+	return slices.ContainsFunc(j.parts, func(p part[T]) bool {
+		return !p.dead() && (p.owner == nil || p.owner.heard.Load()) && !r.inTime(at, p.deadline, p.owner)
+	})
 }
 
 // refold is fold for a state that must take the place of e whatever codec and Merger say.

@@ -22,6 +22,7 @@ func (f optionFunc[T]) apply(c *config[T]) error { return f(c) }
 
 // config is what the options of a store come to.
 type config[T any] struct {
+	clock            func() time.Time // nil: time.Now
 	codec            Codec
 	errorHandler     func(error)
 	gcInterval       time.Duration
@@ -78,6 +79,19 @@ func durationOption[T any](name string, d, preset time.Duration, set func(*confi
 			return fmt.Errorf("podshare: %s %v is negative", name, d)
 		}
 		set(c, min(cmp.Or(d, preset), forever))
+		return nil
+	})
+}
+
+// WithClock sets where the store reads the time of day, which stamps and deadlines come from: for tests of what
+// happens when clocks differ or jump. Whatever waits goes by the monotonic clock of the machine all the same. fn may be
+// called by any goroutine, by readers too. The default is [time.Now].
+func WithClock[T any](fn func() time.Time) Option[T] {
+	return optionFunc[T](func(c *config[T]) error {
+		if fn == nil {
+			return errors.New("podshare: clock is nil")
+		}
+		c.clock = fn
 		return nil
 	})
 }

@@ -25,6 +25,7 @@ func TestNewValidatesEverything(t *testing.T) {
 		mention string // of what is wrong; "": nothing is
 	}{
 		"nil option":                     {nil, "option"},
+		"nil clock":                      {podshare.WithClock[string](nil), "clock"},
 		"nil codec":                      {podshare.WithCodec[string](nil), "codec"},
 		"nil error handler":              {podshare.WithErrorHandler[string](nil), "error handler"},
 		"nil merger":                     {podshare.WithMerger[string](nil), "merger"},
@@ -324,5 +325,15 @@ func TestOriginsBeyondTheLimitAreForgottenAndReported(t *testing.T) {
 		require.Positive(t, log.count(podshare.ErrTooMany))
 		require.NoError(t, s.Set(t.Context(), "changing", "v"))
 		requireHolds(t, s, "changing", "v")
+	})
+}
+
+// Stamps come from the clock that the store is given.
+func TestClockOfTheStoreStampsItsWrites(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		behind := podshare.WithClock[string](func() time.Time { return time.Now().Add(-30 * time.Second) })
+		a := open(t, newMemory(t), "a", behind)
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		require.Equal(t, 30*time.Second, time.Since(a.Version("k").Timestamp))
 	})
 }

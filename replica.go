@@ -204,14 +204,26 @@ func (r *replica[T]) shown(e *entry[T]) bool {
 	return e.Val.ext == nil || e.Val.ext.owner == nil || e.Val.ext.owner.heard.Load()
 }
 
-// serves reports whether readers are given e at this moment: it is live, its deadline has not passed and
-// its owner was heard within the lease. Any goroutine may ask.
-func (r *replica[T]) serves(at instant, e *entry[T]) bool {
+// read returns what readers are given of e at this moment: its value, if it is live, its deadline has not passed and
+// its owner was heard within the lease. Any goroutine may call it. It allocates nothing, but where a part of a joined
+// value is over and not latched yet.
+func (r *replica[T]) read(at instant, e *entry[T]) (value T, served bool) {
 	x := e.Val.ext
-	if e.Val.dead() || x == nil {
-		return !e.Val.dead()
+	switch {
+	case e.Val.dead() || x == nil:
+		return e.Val.value, !e.Val.dead()
+	case x.join != nil && r.overdue(at, x.join):
+		return r.remaining(at, x.join)
+	case !r.inTime(at, x.deadline, x.owner):
+		return value, false
+	default:
+		return e.Val.value, true
 	}
-	return (x.deadline == 0 || r.clock.now(at) < x.deadline) && (x.owner == nil || x.owner.serves(at.mono))
+}
+
+// inTime reports whether a deadline has not passed and an owner was heard within the lease.
+func (r *replica[T]) inTime(at instant, deadline int64, ow *owner) bool {
+	return (deadline == 0 || r.clock.now(at) < deadline) && (ow == nil || ow.serves(at.mono))
 }
 
 // group is a set of changes that readers see all at once. They are staged beside the index until it ends.

@@ -193,10 +193,14 @@ func (m *simMachine[T]) Goodbye(at sim.Instant) { m.r.sendGoodbye(clocks(at)) }
 
 func (m *simMachine[T]) Get(at sim.Instant, key string) (string, bool) {
 	e := visible(m.r.index.Get(key))
-	if e == nil || !m.r.serves(clocks(at), e) {
+	if e == nil {
 		return "", false
 	}
-	return m.text(e.Val.value), true
+	value, served := m.r.read(clocks(at), e)
+	if !served {
+		return "", false
+	}
+	return m.text(value), true
 }
 
 func (m *simMachine[T]) Held(key string) (sim.Version, bool) {

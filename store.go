@@ -160,7 +160,11 @@ func newStore[T any](topic string, t Transport, cfg *config[T]) *Store[T] {
 // now reads both clocks.
 func (s *Store[T]) now() instant {
 	t := time.Now()
-	return instant{wall: t.UnixNano(), mono: int64(t.Sub(s.start))}
+	at := instant{wall: t.UnixNano(), mono: int64(t.Sub(s.start))}
+	if s.cfg.clock != nil {
+		at.wall = s.cfg.clock().UnixNano()
+	}
+	return at
 }
 
 // Get returns the value of a key. It waits for nothing and allocates nothing. The value is the stored one,
@@ -180,25 +184,31 @@ func (s *Store[T]) Get(key string) (T, bool) {
 
 // getExt is Get for entries of a group that is being applied, with a deadline or an owner.
 func (s *Store[T]) getExt(e *entry[T]) (T, bool) {
-	if e = visible(e); e == nil || !s.serves(e) {
+	if e = visible(e); e == nil {
 		var none T
 		return none, false
 	}
-	return e.Val.value, true
+	return s.read(e)
+}
+
+// read returns what readers are given of e at this moment.
+func (s *Store[T]) read(e *entry[T]) (value T, served bool) {
+	if x := e.Val.ext; e.Val.dead() || x == nil || x.lasting() {
+		return e.Val.value, !e.Val.dead()
+	}
+	return s.core.read(s.now(), e)
 }
 
 // serves reports whether readers are given e at this moment.
 func (s *Store[T]) serves(e *entry[T]) bool {
-	if x := e.Val.ext; e.Val.dead() || x == nil || x.deadline == 0 && x.owner == nil {
-		return !e.Val.dead()
-	}
-	return s.core.serves(s.now(), e)
+	_, served := s.read(e)
+	return served
 }
 
 // Keys returns the keys of one moment, in no order.
 func (s *Store[T]) Keys() []string {
 	var keys []string
-	s.each(func(e *entry[T]) { keys = append(keys, e.Key) })
+	s.each(func(key string, _ T) { keys = append(keys, key) })
 	return keys
 }
 
@@ -206,19 +216,19 @@ func (s *Store[T]) Keys() []string {
 // them only. Writers are not held up while it is gathered.
 func (s *Store[T]) Snapshot() map[string]T {
 	m := map[string]T{}
-	s.each(func(e *entry[T]) { m[e.Key] = e.Val.value })
+	s.each(func(key string, value T) { m[key] = value })
 	return m
 }
 
-// each calls fn with every entry that is served at this moment.
-func (s *Store[T]) each(fn func(*entry[T])) {
+// each calls fn with every key that is served at this moment.
+func (s *Store[T]) each(fn func(key string, value T)) {
 	s.mu.Lock()
 	v := s.index.View()
 	s.mu.Unlock()
 	defer v.Close()
 	for e := v.Next(); e != nil; e = v.Next() {
-		if s.serves(e) {
-			fn(e)
+		if value, served := s.read(e); served {
+			fn(e.Key, value)
 		}
 	}
 }

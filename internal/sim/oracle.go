@@ -121,10 +121,34 @@ func (o *oracle) add(p *Pod, op Op, v Version, saw []bool) *write {
 	return w
 }
 
+// overdue reports whether the time of w is over. With Merge all that its origin writes of the key has the latest of the
+// deadlines.
+func (o *oracle) overdue(w *write, now int64) bool {
+	if !o.world.Merge {
+		return w.deadline <= now
+	}
+	return !slices.ContainsFunc(o.byKey[w.Key], func(x *write) bool {
+		return x.run == w.run && !x.Delete && (x.deadline == 0 || x.deadline > now)
+	})
+}
+
+// kept reports whether the content of an owned write lasts: with Merge all that its origin writes of the key does, once
+// a part of it does.
+func (o *oracle) kept(w *write) bool {
+	return o.world.Merge && slices.ContainsFunc(o.byKey[w.Key], func(x *write) bool {
+		return x.run == w.run && !x.Delete && !x.Owned
+	})
+}
+
 // rewritten notes a write that the machine made by itself: an owned key that had lapsed somewhere.
 func (o *oracle) rewritten(p *Pod, key string, v Version, value string) {
-	old := o.named[value]
-	if o.world.Merge || old == nil || !old.Owned || old.run != p.id {
+	var old *write
+	for _, e := range o.elements(value) {
+		if w := o.named[e]; w != nil && w.run == p.id {
+			old = w // with Merge a part has all that its origin wrote
+		}
+	}
+	if old == nil || !old.Owned {
 		o.world.Fail("invariant", "%s made a write of its own: %s %v %q", p.Name, key, v, value)
 	}
 	w := o.add(p, old.Op, v, o.seen(p, key))

@@ -140,11 +140,11 @@ func (s *schedule) write(p *Pod) {
 		op.Key = fmt.Sprintf("d%d", s.rng.IntN(3))
 		op.TTL = time.Duration(1 + s.rng.Int64N(int64(40*time.Second)))
 		_ = send(op)
-	case n < 19 && s.owned && !s.w.Merge:
+	case n < 19 && s.owned:
 		op.Key = fmt.Sprintf("o%d-%s", s.rng.IntN(2), p.Name)
-		op.Owned = true
+		op.Owned = !s.w.Merge || s.rng.IntN(4) > 0
 		_ = send(op)
-	case s.owned && !s.w.Merge:
+	case s.owned:
 		_ = send(Op{Key: fmt.Sprintf("o%d-%s", s.rng.IntN(2), s.any().Name), Delete: true})
 	default:
 		_ = send(op)

@@ -78,9 +78,9 @@ func (p *Pod) checkExpiry(at Instant, w *write, v Version) {
 	switch {
 	case w == nil:
 		p.world.Fail("invariant", "%s serves what nobody wrote (%v)", p.Name, v)
-	case w.deadline != 0 && !p.world.Merge && p.m.Now(at) >= w.deadline:
+	case w.deadline != 0 && p.world.oracle.overdue(w, p.m.Now(at)):
 		p.world.Fail("G12", "%s serves %v past its deadline", p.Name, w)
-	case w.Owned && !p.world.Merge && !p.leased(w.run):
+	case w.Owned && !p.leased(w.run) && !p.world.oracle.kept(w):
 		p.world.Fail("G12", "%s serves %v, whose owner it does not hear", p.Name, w)
 	}
 }
