@@ -111,7 +111,7 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 			}
 		}
 		if s.full && r.on(ruleAbsence) {
-			r.applyAbsence(at, s)
+			r.applyAbsence(s)
 		}
 	})
 	for o, run := range holes {
@@ -191,7 +191,7 @@ func (r *replica[T]) encodedPart(p *partView[T]) ([]byte, error) {
 
 // applyAbsence is the rule for writes whose delete nobody can send any more: what is live here, is not
 // held there, and is covered there, is dead. What is not covered there is news to the other and stays.
-func (r *replica[T]) applyAbsence(at instant, s *adoption[T]) {
+func (r *replica[T]) applyAbsence(s *adoption[T]) {
 	type fate struct {
 		key   string
 		dot   dot
