@@ -30,9 +30,10 @@ const (
 	EventSet    EventKind = iota // the key has a value, a new or a first one
 	EventDelete                  // the key was deleted
 	EventExpire                  // the key's deadline passed, or its owner is gone
+	EventSynced                  // all that was there has been told; only with WatchInitial, and of no key
 )
 
-// String returns "set", "delete", "expire", or "unknown".
+// String returns "set", "delete", "expire", "synced", or "unknown".
 func (k EventKind) String() string {
 	switch k {
 	case EventSet:
@@ -41,6 +42,8 @@ func (k EventKind) String() string {
 		return "delete"
 	case EventExpire:
 		return "expire"
+	case EventSynced:
+		return "synced"
 	default:
 		return "unknown"
 	}

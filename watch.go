@@ -3,26 +3,34 @@ package podshare
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
-// WatchOption narrows what a watcher hears. Several narrow together: all must agree to a key.
+// WatchOption says what a watcher hears, and how. Several that narrow do so together: all must agree to a key.
 type WatchOption func(*watchConfig)
 
 type watchConfig struct {
-	key      string
-	hasKey   bool
-	nothing  bool // two different keys were asked for
+	keys     []string // ascending, each once; empty with narrowed: no key at all
+	narrowed bool     // to keys
 	prefixes []string
 	filters  []func(key string) bool
+	initial  bool
+	conflate bool
 }
 
 // WatchKey restricts a watcher to one key. Such watchers cost writes of other keys nothing.
-func WatchKey(key string) WatchOption {
+func WatchKey(key string) WatchOption { return WatchKeys(key) }
+
+// WatchKeys restricts a watcher to some keys. Such watchers cost writes of other keys nothing.
+func WatchKeys(keys ...string) WatchOption {
+	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	return func(c *watchConfig) {
-		c.nothing = c.nothing || c.hasKey && c.key != key
-		c.key, c.hasKey = key, true
+		if c.narrowed {
+			keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !slices.Contains(c.keys, key) })
+		}
+		c.keys, c.narrowed = keys, true
 	}
 }
 
@@ -42,37 +50,60 @@ func WatchFilter(fn func(key string) bool) WatchOption {
 	}
 }
 
+// WatchInitial has a watcher begin with what the store holds: an [EventSet] for each key, in no order and at the
+// reader's pace, then one [EventSynced], then changes. No change is missed or told twice: a key is told as it is when its
+// turn comes, and what changes after that is told after the EventSynced. Until the reader has caught up, of several
+// changes of one key the latest is told.
+func WatchInitial() WatchOption { return func(c *watchConfig) { c.initial = true } }
+
+// WatchConflate keeps, for a reader that is slower than the writers, the latest event of each key instead of closing
+// the channel: nothing is told out of date, and the last event of a key is always told. What waits is bounded by the
+// number of keys.
+func WatchConflate() WatchOption { return func(c *watchConfig) { c.conflate = true } }
+
 // Watch returns the changes of the store from now on, each key's in the order in which this store applied
 // them: versions never fall, nothing comes twice, and the last event of a key equals what Get returns. The
 // channel is closed when ctx ends, when the store is closed, and when the reader falls more events behind than
 // [WithWatchBuffer] allows; the last is reported as [ErrWatcherLagged], for losing events silently would be
 // worse. After Close, and beyond the limit of watchers, the channel is closed from the start.
 func (s *Store[T]) Watch(ctx context.Context, opts ...WatchOption) <-chan Event[T] {
-	var c watchConfig
+	w := &watcher[T]{}
 	for _, o := range opts {
 		if o != nil {
-			o(&c)
+			o(&w.config)
 		}
 	}
-	w := &watcher[T]{config: c, events: make(chan Event[T], s.cfg.watchBuffer)}
-	out := w.events
+	c := &w.config
+	out := make(chan Event[T], s.cfg.watchBuffer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.closing, ctx.Err() != nil, c.nothing:
-		close(w.events)
+	case s.closing, ctx.Err() != nil, c.narrowed && len(c.keys) == 0:
+		close(out)
 		return out
 	case s.hub.count >= s.cfg.limits.Watchers:
-		close(w.events)
+		close(out)
 		s.report(fmt.Errorf("%w: watchers, limit %d", ErrTooMany, s.cfg.limits.Watchers))
 		return out
 	}
-	s.hub.add(w)
-	if len(c.filters) > 0 {
-		filtered := make(chan Event[T], s.cfg.watchBuffer)
-		s.callbacks.start(func() { s.runFilter(w, filtered) })
-		out = filtered
+	switch {
+	case c.initial || c.conflate:
+		w.queue = newEventQueue[T]()
+		keys := s.presentLocked(c)
+		s.callbacks.start(func() {
+			defer close(out)
+			s.runQueue(w, keys, out)
+		})
+	case len(c.filters) > 0:
+		w.events = make(chan Event[T], s.cfg.watchBuffer)
+		s.callbacks.start(func() {
+			defer close(out)
+			s.runFilter(w, out)
+		})
+	default:
+		w.events = out
 	}
+	s.hub.add(w)
 	w.stop = context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -84,36 +115,48 @@ func (s *Store[T]) Watch(ctx context.Context, opts ...WatchOption) <-chan Event[
 // watcher is one open Watch. Store.mu guards it.
 type watcher[T any] struct {
 	config watchConfig
-	events chan Event[T] // closed by hub.remove, once
+	events chan Event[T]  // closed by hub.remove, once; nil while there is a queue
+	queue  *eventQueue[T] // what waits for a reader that may be slow
 	gone   bool
 	stop   func() bool // ends the waiting for its ctx
-	index  int         // in the hub's list that has it
+	at     []int       // its index in each of the hub's lists that have it
 }
 
 // runFilter passes on what the filters let through. It never waits for the reader.
-func (s *Store[T]) runFilter(w *watcher[T], filtered chan<- Event[T]) {
-	defer close(filtered)
+func (s *Store[T]) runFilter(w *watcher[T], out chan<- Event[T]) {
 	for ev := range w.events {
-		pass := true
-		err := s.callbacks.call(func() {
-			for _, fn := range w.config.filters {
-				pass = pass && fn(ev.Key)
-			}
-		})
+		pass, err := s.passes(w, ev.Key)
 		if err != nil {
-			s.drop(w, &KeyError{Key: ev.Key, Err: err})
+			s.drop(w, err)
 			return
 		}
 		if !pass {
 			continue
 		}
 		select {
-		case filtered <- ev:
+		case out <- ev:
 		default:
 			s.drop(w, ErrWatcherLagged)
 			return
 		}
 	}
+}
+
+// passes asks the filters of a watcher about a key.
+func (s *Store[T]) passes(w *watcher[T], key string) (bool, error) {
+	pass := true
+	if len(w.config.filters) == 0 {
+		return pass, nil
+	}
+	err := s.callbacks.call(func() {
+		for _, fn := range w.config.filters {
+			pass = pass && fn(key)
+		}
+	})
+	if err != nil {
+		return false, &KeyError{Key: key, Err: err}
+	}
+	return pass, nil
 }
 
 // drop closes a watcher and reports why.
@@ -134,9 +177,8 @@ func (s *Store[T]) dispatch(c change[T]) {
 		return
 	}
 	ev := Event[T]{Kind: c.kind, Key: c.key, Value: c.value}
-	if h.all.len() > 0 || len(h.keys[c.key]) > 0 || len(h.lengths) > 0 {
-		ev.Origin = s.core.origins.at(c.write.origin).node
-		ev.Timestamp = time.Unix(0, c.write.stamp)
+	if len(h.all) > 0 || len(h.keys[c.key]) > 0 || len(h.lengths) > 0 {
+		s.sign(&ev, &c.write)
 	}
 	s.sendTo(h.all, &ev)
 	if len(h.keys) > 0 {
@@ -149,9 +191,21 @@ func (s *Store[T]) dispatch(c change[T]) {
 	}
 }
 
+// sign says in an event which write caused it.
+func (s *Store[T]) sign(ev *Event[T], w *write) {
+	ev.Origin = s.core.origins.at(w.origin).node
+	ev.Timestamp = time.Unix(0, w.stamp)
+}
+
 func (s *Store[T]) sendTo(ws watchers[T], ev *Event[T]) {
-	for _, w := range ws {
+	for _, m := range ws {
+		w := m.watcher
 		if !w.config.wants(ev.Key) {
+			continue
+		}
+		if w.queue != nil {
+			w.queue.put(ev)
+			s.hub.dispatched++
 			continue
 		}
 		select {
@@ -169,127 +223,13 @@ func (s *Store[T]) sendTo(ws watchers[T], ev *Event[T]) {
 	s.hub.lagged = s.hub.lagged[:0]
 }
 
-// wants reports whether the key has all prefixes asked for. That it is the key asked for the hub's index
+// wants reports whether the key has all prefixes asked for. That it is one of the keys asked for the hub's index
 // has seen to; filters are asked later.
 func (c *watchConfig) wants(key string) bool {
-	if c.hasKey && key != c.key {
-		return false
-	}
 	for _, p := range c.prefixes {
 		if !strings.HasPrefix(key, p) {
 			return false
 		}
 	}
 	return true
-}
-
-// hub knows the watchers by what they watch, so that a write costs only those it concerns. Store.mu guards
-// it.
-type hub[T any] struct {
-	all      watchers[T]
-	keys     map[string]watchers[T]
-	prefixes map[string]watchers[T]
-	lengths  []prefixLength // of the prefixes, each once
-
-	count               int
-	lagged              []*watcher[T] // scratch of sendTo
-	dispatched, dropped uint64
-}
-
-type watchers[T any] []*watcher[T]
-
-func (ws watchers[T]) len() int { return len(ws) }
-
-// prefixLength counts the watched prefixes of a length.
-type prefixLength struct {
-	length, watchers int
-}
-
-func (h *hub[T]) add(w *watcher[T]) {
-	h.count++
-	switch c := &w.config; {
-	case c.hasKey:
-		if h.keys == nil {
-			h.keys = map[string]watchers[T]{}
-		}
-		w.index = len(h.keys[c.key])
-		h.keys[c.key] = append(h.keys[c.key], w)
-	case len(c.prefixes) > 0:
-		if h.prefixes == nil {
-			h.prefixes = map[string]watchers[T]{}
-		}
-		p := c.prefixes[0]
-		w.index = len(h.prefixes[p])
-		h.prefixes[p] = append(h.prefixes[p], w)
-		h.countLength(len(p), 1)
-	default:
-		w.index = len(h.all)
-		h.all = append(h.all, w)
-	}
-}
-
-func (h *hub[T]) countLength(length, by int) {
-	for i := range h.lengths {
-		if h.lengths[i].length != length {
-			continue
-		}
-		if h.lengths[i].watchers += by; h.lengths[i].watchers == 0 {
-			h.lengths = append(h.lengths[:i:i], h.lengths[i+1:]...)
-		}
-		return
-	}
-	h.lengths = append(h.lengths, prefixLength{length, by})
-}
-
-// remove takes a watcher out and closes its channel. It reports whether the watcher was still there.
-func (h *hub[T]) remove(w *watcher[T]) bool {
-	if w.gone {
-		return false
-	}
-	w.gone = true
-	h.count--
-	if w.stop != nil {
-		w.stop()
-	}
-	switch c := &w.config; {
-	case c.hasKey:
-		removeFrom(h.keys, c.key, w)
-	case len(c.prefixes) > 0:
-		removeFrom(h.prefixes, c.prefixes[0], w)
-		h.countLength(len(c.prefixes[0]), -1)
-	default:
-		h.all = h.all.without(w)
-	}
-	close(w.events)
-	return true
-}
-
-func removeFrom[T any](m map[string]watchers[T], key string, w *watcher[T]) {
-	if rest := m[key].without(w); len(rest) > 0 {
-		m[key] = rest
-	} else {
-		delete(m, key)
-	}
-}
-
-// without removes w, putting the last in its place.
-func (ws watchers[T]) without(w *watcher[T]) watchers[T] {
-	last := len(ws) - 1
-	ws[w.index] = ws[last]
-	ws[w.index].index = w.index
-	ws[last] = nil
-	return ws[:last]
-}
-
-func (h *hub[T]) closeAll() {
-	for len(h.all) > 0 {
-		h.remove(h.all[len(h.all)-1])
-	}
-	for _, m := range []map[string]watchers[T]{h.keys, h.prefixes} {
-		for _, ws := range m {
-			for _, w := range append(watchers[T](nil), ws...) {
-				h.remove(w)
-			}
-		}
-	}
 }

@@ -319,7 +319,7 @@ func TestWatchersBeyondTheLimitAreRefused(t *testing.T) {
 
 func TestEventKindsHaveNames(t *testing.T) {
 	for kind, name := range map[podshare.EventKind]string{
-		podshare.EventSet: "set", podshare.EventDelete: "delete", podshare.EventExpire: "expire", 77: "unknown", -1: "unknown",
+		podshare.EventSet: "set", podshare.EventDelete: "delete", 77: "unknown", -1: "unknown",
 	} {
 		require.Equal(t, name, kind.String())
 	}
