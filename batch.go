@@ -80,7 +80,7 @@ func (r *replica[T]) seed(at instant, writes []localWrite[T]) error {
 		}
 	}
 	tell := r.out.changed
-	r.out.changed = func(change[T]) {}
+	r.out.changed = func(EventKind, *entry[T]) {}
 	defer func() { r.out.changed = tell }()
 	r.atomically(len(writes), func() {
 		for i := range writes {

@@ -90,22 +90,14 @@ type replicaConfig[T any] struct {
 type effects[T any] struct {
 	frames []outFrame
 	errs   []error
-	// changed hears of every visible change in the order in which it was applied.
-	changed func(change[T])
+	// changed hears of every visible change in the order in which it was applied, with what the key became.
+	changed func(EventKind, *entry[T])
 }
 
 // outFrame is a complete frame to publish: to the topic, or to the inbox of one node.
 type outFrame struct {
 	to    string // node whose inbox it goes to; "": everybody
 	bytes []byte
-}
-
-// change is one step in the life of a key, as watchers are told.
-type change[T any] struct {
-	kind  EventKind
-	key   string
-	value T
-	write write
 }
 
 func newReplica[T any](cfg replicaConfig[T], at instant) *replica[T] {
@@ -168,7 +160,7 @@ func (r *replica[T]) put(cur, next *entry[T]) {
 // key, when it is complete.
 func (r *replica[T]) tellStep(cur, next *entry[T]) {
 	if kind, visible := r.event(cur, next); visible {
-		r.tell(kind, next)
+		r.out.changed(kind, next)
 	}
 }
 
@@ -184,15 +176,6 @@ func (r *replica[T]) event(cur, next *entry[T]) (EventKind, bool) {
 	default: // expired, lapsed, or replaced by one whose owner was not heard yet
 		return EventExpire, true
 	}
-}
-
-// tell passes a change on.
-func (r *replica[T]) tell(kind EventKind, e *entry[T]) {
-	c := change[T]{kind: kind, key: e.Key, write: e.Val.write}
-	if kind == EventSet {
-		c.value = e.Val.value
-	}
-	r.out.changed(c)
 }
 
 // shown reports whether readers are served e, deadlines aside: it is live, and if it is owned its origin

@@ -69,11 +69,11 @@ func newSimMachine[T any](c sim.Config, at sim.Instant, off rule, merge func(a, 
 		limits: limits, tombstoneTTL: c.TombstoneTTL, maxSkew: time.Minute, lease: c.Lease,
 		heartbeat: minHeartbeat, collectEvery: 5 * time.Second, seed: c.Seed, hashSeed: simHash, off: off,
 	}, clocks(at))
-	m.r.out.changed = func(ch change[T]) {
-		e := sim.Event{Key: ch.key, Version: m.version(&ch.write)}
-		switch ch.kind {
+	m.r.out.changed = func(kind EventKind, now *entry[T]) {
+		e := sim.Event{Key: now.Key, Version: m.version(&now.Val.write)}
+		switch kind {
 		case EventSet:
-			e.Kind, e.Value = sim.Set, text(ch.value)
+			e.Kind, e.Value = sim.Set, text(now.Val.value)
 		case EventDelete:
 			e.Kind = sim.Delete
 		default:

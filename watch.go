@@ -171,22 +171,25 @@ func (s *Store[T]) drop(w *watcher[T], why error) {
 
 // dispatch tells a change to whom it concerns. The replica calls it, with mu held, in the order in which it
 // applies.
-func (s *Store[T]) dispatch(c change[T]) {
+func (s *Store[T]) dispatch(kind EventKind, e *entry[T]) {
 	h := &s.hub
 	if h.count == 0 {
 		return
 	}
-	ev := Event[T]{Kind: c.kind, Key: c.key, Value: c.value}
-	if len(h.all) > 0 || len(h.keys[c.key]) > 0 || len(h.lengths) > 0 {
-		s.sign(&ev, &c.write)
+	ev := Event[T]{Kind: kind, Key: e.Key}
+	if kind == EventSet {
+		ev.Value = e.Val.value
+	}
+	if len(h.all) > 0 || len(h.keys[e.Key]) > 0 || len(h.lengths) > 0 {
+		s.sign(&ev, &e.Val.write)
 	}
 	s.sendTo(h.all, &ev)
 	if len(h.keys) > 0 {
-		s.sendTo(h.keys[c.key], &ev)
+		s.sendTo(h.keys[e.Key], &ev)
 	}
 	for _, n := range h.lengths {
-		if len(c.key) >= n.length {
-			s.sendTo(h.prefixes[c.key[:n.length]], &ev)
+		if len(e.Key) >= n.length {
+			s.sendTo(h.prefixes[e.Key[:n.length]], &ev)
 		}
 	}
 }
