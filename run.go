@@ -32,7 +32,7 @@ func (s *Store[T]) run(ctx context.Context, frames, inbox <-chan []byte) {
 				frames = s.subscriptionEnded(ctx)
 				continue
 			}
-			in = s.receive(in, frame)
+			in = s.receiveRow(s.receive(in, frame), frames)
 		case frame, ok := <-inbox:
 			if !ok {
 				inbox = s.subscriptionEnded(ctx)
@@ -57,6 +57,29 @@ func (s *Store[T]) subscriptionEnded(ctx context.Context) <-chan []byte {
 		s.report(errSubscriptionEnded)
 	}
 	return nil
+}
+
+// maxRow is how many frames in a row, and after a large one none, may keep the run loop from what else is due.
+const maxRow = 16
+
+// receiveRow takes in frames that wait already, without the run loop's select between them: it took a tenth of the
+// time of a small one.
+func (s *Store[T]) receiveRow(in *inbound[T], frames <-chan []byte) *inbound[T] {
+	for range maxRow {
+		select {
+		case frame, ok := <-frames:
+			if !ok {
+				return in // the run loop will see it too
+			}
+			in = s.receive(in, frame)
+			if len(frame) > maxReuse {
+				return in
+			}
+		default:
+			return in
+		}
+	}
+	return in
 }
 
 // receive takes in one frame. It returns the inbound to use for the next.
