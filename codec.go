@@ -112,9 +112,14 @@ func (c *codec[T]) encode(v T) (b []byte, err error) {
 }
 
 func (c *codec[T]) decode(b []byte) (v T, err error) {
-	defer recovered(&err)
-	err = c.Unmarshal(b, &v)
+	err = c.decodeInto(&v, b)
 	return v, err
+}
+
+// decodeInto is decode into a place that is on the heap already: a v of its own would have to be, too.
+func (c *codec[T]) decodeInto(v *T, b []byte) (err error) {
+	defer recovered(&err)
+	return c.Unmarshal(b, v)
 }
 
 // recovered turns a panic of a callback into an error.

@@ -17,6 +17,7 @@ type inbound[T any] struct {
 	size    int
 	header  wire.Header
 	updates []update[T] // one per record; their origins are resolved under the lock
+	dots    []dot       // the arena of update.replaced
 
 	data      wire.Data
 	heartbeat wire.Heartbeat
@@ -97,7 +98,7 @@ func decodeRecords[T any](updates []update[T], list *wire.RecordList, c *codec[T
 		if u.err = l.checkValue(u.encoded); u.err != nil {
 			continue
 		}
-		if u.value, u.err = c.decode(u.encoded); u.err != nil || !c.rechecks {
+		if u.err = c.decodeInto(&u.value, u.encoded); u.err != nil || !c.rechecks {
 			continue
 		}
 		if again, err := c.encode(u.value); err == nil && bytes.Equal(again, u.encoded) {
@@ -112,10 +113,11 @@ var errWithheld = fmt.Errorf("%w: the value does not fit into a frame of the lim
 
 // resolve turns the frame indices of updates into origins of this replica.
 func (r *replica[T]) resolve(from origin, in *inbound[T], list *wire.RecordList) {
-	r.resolveUpdates(from, in.updates, list)
+	in.dots = r.resolveUpdates(in.dots[:0], from, in.updates, list)
 }
 
-func (r *replica[T]) resolveUpdates(from origin, updates []update[T], list *wire.RecordList) {
+// resolveUpdates appends what the updates replace to arena, and returns that.
+func (r *replica[T]) resolveUpdates(arena []dot, from origin, updates []update[T], list *wire.RecordList) []dot {
 	const unknown = ^origin(0)
 	table := append(r.scratch.origins[:0], from)
 	for range list.Origins {
@@ -132,10 +134,13 @@ func (r *replica[T]) resolveUpdates(from origin, updates []update[T], list *wire
 	for i := range updates {
 		u := &updates[i]
 		u.origin = resolve(uint32(u.origin))
+		start := len(arena)
 		for _, d := range list.Records[i].Replaced {
-			u.replaced = append(u.replaced, dot{resolve(d.Origin), d.Seq})
+			arena = append(arena, dot{resolve(d.Origin), d.Seq})
 		}
+		u.replaced = arena[start:len(arena):len(arena)]
 	}
+	return arena
 }
 
 // internNode returns the origin with a node name, making a string of it only if it is new.

@@ -137,7 +137,7 @@ func (r *replica[T]) knows(snap *snapshotState[T]) (news, more bool) {
 // absorb merges a snapshot like a full answer. It returns what it could not take.
 func (r *replica[T]) absorb(at instant, snap *snapshotState[T]) (refused []*update[T]) {
 	from := r.internNode(snap.header.Node, snap.header.Boot)
-	r.resolveUpdates(from, snap.updates, &snap.RecordList)
+	r.resolveUpdates(nil, from, snap.updates, &snap.RecordList)
 	s := adoption[T]{updates: snap.updates, floor: snap.Floor, full: r.live+r.tombs > 0}
 	for i := range snap.Vector {
 		s.addVector(&r.origins, &snap.Vector[i])
