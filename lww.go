@@ -254,7 +254,7 @@ func (r *replica[T]) send(u *update[T]) {
 		BatchFirst: u.batch.first,
 		BatchLen:   u.batch.n,
 	}
-	rec.Replaced = r.wireDots(&r.sent, u.replaced)
+	rec.Replaced = r.wireDots(r.sent, u.replaced)
 	r.sent.Add(&rec)
 }
 

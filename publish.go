@@ -23,10 +23,10 @@ const (
 type outbox struct {
 	busy    bool // somebody is publishing; at most one does
 	ticket  *ticket
-	frames  []*dataFrame // full ones, before what is in replica.sent
-	bytes   int          // in frames
-	control []outFrame   // from the replica: heartbeats, repair; after the data they may speak of
-	spare   *dataFrame   // used again
+	frames  []dataFrame   // full ones, before what is in replica.sent
+	bytes   int           // in frames
+	control []outFrame    // from the replica: heartbeats, repair; after the data they may speak of
+	spare   *wire.Records // empty: the next sent
 	lost    uint64
 }
 
@@ -39,7 +39,7 @@ type ticket struct {
 // dataFrame is local writes on their way out.
 type dataFrame struct {
 	header  wire.Header
-	records wire.Records
+	records *wire.Records
 	ticket  *ticket // nil if nobody waits
 }
 
@@ -69,16 +69,12 @@ func (s *Store[T]) sealLocked(at instant) {
 }
 
 // takeSentLocked takes the writes that wait, with the head up to which they reach.
-func (s *Store[T]) takeSentLocked(at instant) *dataFrame {
-	f := s.out.spare
-	if f == nil {
-		f = &dataFrame{}
-	}
-	s.out.spare = nil
-	f.header, f.ticket = s.core.header(at), s.out.ticket
+func (s *Store[T]) takeSentLocked(at instant) dataFrame {
+	f := dataFrame{header: s.core.header(at), records: s.core.sent, ticket: s.out.ticket}
 	s.out.ticket = nil
-	f.records, s.core.sent = s.core.sent, f.records
-	s.core.sent.Reset(f.header.Node, f.header.Boot)
+	if s.core.sent, s.out.spare = s.out.spare, nil; s.core.sent == nil {
+		s.core.sent = s.core.newRecords()
+	}
 	return f
 }
 
@@ -90,10 +86,10 @@ func (s *Store[T]) sendLocked(ctx context.Context, at instant) error {
 		s.out.busy = true
 		f := s.nextLocked(at)
 		s.mu.Unlock()
-		err := s.publishUnder(ctx, at, f)
+		err := s.publishUnder(ctx, at, &f)
 		s.mu.Lock()
 		s.out.busy = false
-		s.keepLocked(f)
+		s.keepLocked(f.records)
 		if s.closing || s.out.waiting() || s.core.sent.Count() > 0 {
 			signal(s.publishing)
 		}
@@ -123,17 +119,18 @@ func broadcastError(err error) error {
 	return fmt.Errorf("%w: %w", ErrBroadcast, err)
 }
 
-// keepLocked keeps a frame that was published for the next one, unless its buffer grew large.
-func (s *Store[T]) keepLocked(f *dataFrame) {
-	if f.records.Len() <= frameTarget {
-		s.out.spare = f
+// keepLocked keeps the records of a frame that was published for the next one, unless their buffer grew large.
+func (s *Store[T]) keepLocked(rs *wire.Records) {
+	if rs.Len() <= frameTarget {
+		rs.Clear()
+		s.out.spare = rs
 	}
 }
 
 // first takes the first of the full frames.
-func (o *outbox) first() *dataFrame {
+func (o *outbox) first() dataFrame {
 	f := o.frames[0]
-	o.frames[0] = nil
+	o.frames[0] = dataFrame{}
 	o.frames = o.frames[1:]
 	o.bytes -= f.records.Len()
 	return f
@@ -141,15 +138,15 @@ func (o *outbox) first() *dataFrame {
 
 func (o *outbox) waiting() bool { return len(o.frames) > 0 || len(o.control) > 0 }
 
-// nextLocked takes the next frame of writes, nil if there is none.
-func (s *Store[T]) nextLocked(at instant) *dataFrame {
+// nextLocked takes the next frame of writes, one without records if there is none.
+func (s *Store[T]) nextLocked(at instant) dataFrame {
 	if len(s.out.frames) > 0 {
 		return s.out.first()
 	}
 	if s.core.sent.Count() > 0 {
 		return s.takeSentLocked(at)
 	}
-	return nil
+	return dataFrame{}
 }
 
 // publishUnder is publish that a caller waits for until ctx ends.
@@ -171,8 +168,7 @@ func (s *Store[T]) publishUnder(ctx context.Context, at instant, f *dataFrame) e
 
 // publish sends a frame and tells those who wait for it.
 func (s *Store[T]) publish(at instant, f *dataFrame) error {
-	size := f.records.Len() + len(f.header.Node) + len(f.header.Codec) + 64
-	frame := wire.AppendData(make([]byte, 0, size), &f.header, &f.records, true)
+	frame := wire.AppendData(nil, &f.header, f.records, true)
 	err := s.publishTo(at, s.channel, frame)
 	f.finish(err)
 	return err
@@ -247,18 +243,18 @@ func (s *Store[T]) publishWaiting() (idle bool) {
 		at := s.now()
 		f, control := s.nextLocked(at), s.out.control
 		s.out.control = nil
-		if f == nil && control == nil {
+		if f.records == nil && control == nil {
 			return true
 		}
 		s.out.busy = true
 		s.mu.Unlock()
-		if f != nil {
-			_ = s.publish(at, f) // told to those who wait
+		if f.records != nil {
+			_ = s.publish(at, &f) // told to those who wait
 		}
 		s.publishControl(control) // after every frame of writes, so that writers do not hold up repair
 		s.mu.Lock()
-		if f != nil {
-			s.keepLocked(f)
+		if f.records != nil {
+			s.keepLocked(f.records)
 		}
 		s.out.busy = false
 	}

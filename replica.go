@@ -39,7 +39,7 @@ type replica[T any] struct {
 	lastExt   *ext[T] // see intern
 
 	group    *group[T]      // the group being applied, nil outside one
-	sent     wire.Records   // local writes that no frame carries yet
+	sent     *wire.Records  // local writes that no frame carries yet
 	unstored unstoredWrites // what the stored snapshot lacks
 	recent   recentWrites   // where the newest dots are held, so that small repairs need no scan
 
@@ -117,9 +117,17 @@ func newReplica[T any](cfg replicaConfig[T], at instant) *replica[T] {
 	r.clock.maxSkew = int64(cfg.maxSkew)
 	r.origins.oneClass = !r.on(ruleSeedsBelowWrites)
 	r.clock.gullible = !r.on(ruleObserveWithinSkew)
-	r.sent.Reset([]byte(cfg.node), cfg.boot)
+	r.sent = r.newRecords()
 	r.startPeers(at)
 	return r
+}
+
+// newRecords returns an empty list of records for frames of this replica.
+func (r *replica[T]) newRecords() *wire.Records {
+	rs := new(wire.Records)
+	st := r.origins.at(self)
+	rs.Reset(st.nodeBytes(), st.id.Boot)
+	return rs
 }
 
 // report hands an error to the user's error handler.

@@ -171,8 +171,8 @@ func (m *simMachine[T]) Frames(at sim.Instant) []sim.Frame {
 	var frames []sim.Frame
 	if m.r.sent.Count() > 0 {
 		h := m.r.header(clocks(at))
-		frames = append(frames, m.frame("", wire.AppendData(nil, &h, &m.r.sent, true)))
-		m.r.sent.Reset(h.Node, h.Boot)
+		frames = append(frames, m.frame("", wire.AppendData(nil, &h, m.r.sent, true)))
+		m.r.sent.Clear()
 	}
 	for _, f := range m.r.out.frames {
 		frames = append(frames, m.frame(f.to, f.bytes))

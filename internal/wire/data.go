@@ -1,5 +1,7 @@
 package wire
 
+import "slices"
+
 // Data carries writes to every pod.
 //
 //	origins | records                       (see RecordList)
@@ -10,7 +12,7 @@ const dataFields = recordListFields
 // AppendData appends a data frame with the records of r, which was Reset with the sender that h names.
 func AppendData(dst []byte, h *Header, r *Records, compress bool) []byte {
 	start := len(dst)
-	b := begin(dst, h, KindData)
+	b := begin(slices.Grow(dst, h.maxBytes()+r.Len()+trailerBytes), h, KindData)
 	b = r.append(b)
 	return seal(b, start, compress)
 }

@@ -20,6 +20,12 @@ type Header struct {
 // ID returns the identity of the sender.
 func (h *Header) ID() ID { return ID{Boot: h.Boot, Node: HashNode(h.Node)} }
 
+// maxBytes bounds what begin appends for the header.
+func (h *Header) maxBytes() int {
+	const strHead, uintHead = 5, 1
+	return prefixBytes + arrayHeadLen(headerFields) + uintHead + strHead + len(h.Node) + 3*uint64Bytes + strHead + len(h.Codec)
+}
+
 // append appends the head of the body and the header, with the given kind. A clock that is off the scale is
 // sent as the nearest end of it, so that peers can tell its owner.
 func (h *Header) append(b []byte, kind Kind) []byte {

@@ -30,12 +30,18 @@ const maxScan = 16
 
 // Reset empties the list. The origin given is the sender of the frame that the list is for: it has the index 0.
 func (r *Records) Reset(node []byte, boot uint64) {
-	r.buf, r.count = r.buf[:0], 0
 	r.table, r.origins = r.table[:0], r.origins[:0]
+	r.addOrigin(node, boot)
+	r.Clear()
+}
+
+// Clear is Reset that keeps the sender.
+func (r *Records) Clear() {
+	r.buf, r.count = r.buf[:0], 0
+	r.table, r.origins = r.table[:r.origins[0].end+uint64Bytes], r.origins[:1]
 	if len(r.index) > 0 {
 		clear(r.index)
 	}
-	r.addOrigin(node, boot)
 }
 
 // Index returns the index by which records of this list name an origin. It adds the origin if it is new.
