@@ -151,25 +151,23 @@ func (s *Store[T]) nextLocked(at instant) dataFrame {
 
 // publishUnder is publish that a caller waits for until ctx ends.
 func (s *Store[T]) publishUnder(ctx context.Context, at instant, f *dataFrame) error {
+	own := s.publishContext(at)
 	if ctx.Done() == nil {
-		return s.publish(at, f)
+		return s.publish(own, f)
 	}
-	s.publishContext(at)
-	stop := context.AfterFunc(ctx, s.publishCtx.cancel)
-	err := s.publish(at, f)
-	if !stop() {
-		s.publishCtx.made = -int64(publishTimeout) // it is, or will be, cancelled; the next publish gets a new one
-		if err != nil {
-			err = context.Cause(ctx)
-		}
+	either := &eitherCtx{own: own, caller: ctx}
+	defer either.release()
+	err := s.publish(either, f)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
 	return err
 }
 
 // publish sends a frame and tells those who wait for it.
-func (s *Store[T]) publish(at instant, f *dataFrame) error {
+func (s *Store[T]) publish(ctx context.Context, f *dataFrame) error {
 	frame := wire.AppendData(nil, &f.header, f.records, true)
-	err := s.publishTo(at, s.channel, frame)
+	err := s.publishTo(ctx, s.channel, frame)
 	f.finish(err)
 	return err
 }
@@ -181,40 +179,19 @@ func (f *dataFrame) finish(err error) {
 	}
 }
 
-func (s *Store[T]) publishTo(at instant, channel string, frame []byte) error {
+func (s *Store[T]) publishTo(ctx context.Context, channel string, frame []byte) error {
 	s.counts.publishes.Add(1)
 	s.counts.publishedBytes.Add(uint64(len(frame)))
 	var err error
 	if s.echoFree != nil && channel == s.channel {
-		err = s.echoFree.PublishExcept(s.publishContext(at), channel, frame, s.frames)
+		err = s.echoFree.PublishExcept(ctx, channel, frame, s.frames)
 	} else {
-		err = s.transport.Publish(s.publishContext(at), channel, frame)
+		err = s.transport.Publish(ctx, channel, frame)
 	}
 	if err != nil {
 		s.counts.publishErrors.Add(1)
 	}
 	return err
-}
-
-// publishContext is used for the publishes of about a second, since making one costs as much as a publish.
-// Only the one who publishes calls it.
-func (s *Store[T]) publishContext(at instant) context.Context {
-	c := &s.publishCtx
-	if c.ctx == nil || at.mono-c.made > int64(publishTimeout/4) {
-		if c.cancel != nil {
-			c.cancel()
-		}
-		c.made = at.mono
-		c.ctx, c.cancel = context.WithTimeout(s.base, publishTimeout*5/4)
-	}
-	return c.ctx
-}
-
-// publishCtx is the context of the publishes of this moment. It belongs to who set outbox.busy.
-type publishCtx struct {
-	ctx    context.Context //nolint:containedctx // renewed by publishContext
-	cancel context.CancelFunc
-	made   int64 // monotonic ns
 }
 
 // runPublisher sends what callers do not send themselves, until the store is closed and nothing waits.
@@ -249,7 +226,7 @@ func (s *Store[T]) publishWaiting() (idle bool) {
 		s.out.busy = true
 		s.mu.Unlock()
 		if f.records != nil {
-			_ = s.publish(at, &f) // told to those who wait
+			_ = s.publish(s.publishContext(at), &f) // told to those who wait
 		}
 		s.publishControl(control) // after every frame of writes, so that writers do not hold up repair
 		s.mu.Lock()
@@ -267,7 +244,7 @@ func (s *Store[T]) publishControl(frames []outFrame) {
 		if f.to != "" {
 			channel = inboxName(s.topic, f.to)
 		}
-		if err := s.publishTo(s.now(), channel, f.bytes); err != nil {
+		if err := s.publishTo(s.publishContext(s.now()), channel, f.bytes); err != nil {
 			s.report(fmt.Errorf("podshare: publish: %w", err))
 		}
 	}

@@ -1,0 +1,75 @@
+package podshare
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// publishCtx is the context of the publishes of this moment. It belongs to who set outbox.busy.
+type publishCtx struct {
+	ctx    context.Context //nolint:containedctx // renewed by publishContext
+	cancel context.CancelFunc
+	made   int64 // monotonic ns
+}
+
+// publishContext is used for the publishes of about a second, since making one costs as much as a publish.
+// Only the one who publishes calls it.
+func (s *Store[T]) publishContext(at instant) context.Context {
+	c := &s.publishCtx
+	if c.ctx == nil || at.mono-c.made > int64(publishTimeout/4) {
+		if c.cancel != nil {
+			c.cancel()
+		}
+		c.made = at.mono
+		c.ctx, c.cancel = context.WithTimeout(s.base, publishTimeout*5/4)
+	}
+	return c.ctx
+}
+
+// eitherCtx is a publish's own context that also ends with the ctx of its caller. To watch two contexts takes a
+// third of the time of a Set; so it is not done until the transport asks for what ends with either, which one that
+// sends at once has no need of.
+type eitherCtx struct {
+	own, caller context.Context //nolint:containedctx // it is one itself
+	once        sync.Once
+	joined      atomic.Pointer[joinedCtx] // nil until asked for
+}
+
+type joinedCtx struct {
+	context.Context //nolint:containedctx // a child of own
+	cancel          context.CancelFunc
+	stop            func() bool // ends the watching of caller
+}
+
+func (c *eitherCtx) join() *joinedCtx {
+	c.once.Do(func() {
+		ctx, cancel := context.WithCancel(c.own)
+		c.joined.Store(&joinedCtx{ctx, cancel, context.AfterFunc(c.caller, cancel)})
+	})
+	return c.joined.Load()
+}
+
+// release ends the watching. The publish has returned.
+func (c *eitherCtx) release() {
+	if j := c.joined.Load(); j != nil {
+		j.stop()
+		j.cancel()
+	}
+}
+
+func (c *eitherCtx) Deadline() (time.Time, bool) { return c.own.Deadline() }
+func (c *eitherCtx) Done() <-chan struct{}       { return c.join().Done() }
+func (c *eitherCtx) Value(key any) any           { return c.join().Value(key) }
+
+// Err agrees with Done: where that was asked for, both change at one moment.
+func (c *eitherCtx) Err() error {
+	if j := c.joined.Load(); j != nil {
+		return j.Err()
+	}
+	if err := c.own.Err(); err != nil {
+		return err
+	}
+	return c.caller.Err()
+}
