@@ -70,12 +70,7 @@ type batchRange struct {
 // wait: they look up the state of the moment.
 type commit[T any] struct {
 	done   atomic.Bool
-	before atomic.Pointer[map[string]staged[T]] // set before an entry of the group is in the index, nil once done
-}
-
-// staged is the state of a key before and after a group.
-type staged[T any] struct {
-	before, after *entry[T]
+	before atomic.Pointer[group[T]] // set before an entry of the group is in the index, nil once done
 }
 
 // previous returns what a reader must see instead of an entry of the unfinished group c, and false if the
@@ -88,7 +83,7 @@ func (c *commit[T]) previous(key string) (*entry[T], bool) {
 	if before == nil {
 		return nil, false // finished between the two loads: before is cleared after done was set
 	}
-	return (*before)[key].before, true
+	return before.steps[before.keys[key]].before, true
 }
 
 // finish makes the group visible. The order of the two stores is what previous relies on.

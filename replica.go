@@ -136,8 +136,8 @@ func (r *replica[T]) report(err error) { r.out.errs = append(r.out.errs, err) }
 // lookup returns the state of a key, as the group being applied left it.
 func (r *replica[T]) lookup(key []byte) *entry[T] {
 	if r.group != nil {
-		if s, ok := r.group.keys[string(key)]; ok {
-			return s.after
+		if i, ok := r.group.keys[string(key)]; ok {
+			return r.group.steps[i].after
 		}
 	}
 	return r.index.GetBytes(key)
@@ -220,8 +220,13 @@ func (r *replica[T]) inTime(at instant, deadline int64, ow *owner) bool {
 // group is a set of changes that readers see all at once. They are staged beside the index until it ends.
 type group[T any] struct {
 	commit *commit[T]
-	keys   map[string]staged[T]
-	order  []string // of keys, as first staged
+	keys   map[string]int // index of the step of each key
+	steps  []step[T]      // one for each key, in the order in which they were first staged
+}
+
+// step is the state of a key before and after a group.
+type step[T any] struct {
+	before, after *entry[T]
 }
 
 // atomically applies what do changes, about n keys, as one step for every reader.
@@ -230,27 +235,27 @@ func (r *replica[T]) atomically(n int, do func()) {
 		do() // part of a larger step
 		return
 	}
-	g := &group[T]{commit: &commit[T]{}, keys: make(map[string]staged[T], n), order: make([]string, 0, n)}
+	g := &group[T]{commit: &commit[T]{}, keys: make(map[string]int, n), steps: make([]step[T], 0, n)}
 	r.group = g
 	do()
 	r.group = nil
 
-	g.commit.before.Store(&g.keys)
-	for _, key := range g.order {
-		r.index.Put(g.keys[key].after)
+	g.commit.before.Store(g)
+	for i := range g.steps {
+		r.index.Put(g.steps[i].after)
 	}
 	g.commit.finish()
-	for _, key := range g.order {
-		r.tellStep(g.keys[key].before, g.keys[key].after)
+	for i := range g.steps {
+		r.tellStep(g.steps[i].before, g.steps[i].after)
 	}
 }
 
 func (g *group[T]) stage(cur, next *entry[T]) {
-	s, ok := g.keys[next.Key]
+	i, ok := g.keys[next.Key]
 	if !ok {
-		s.before = cur
-		g.order = append(g.order, next.Key)
+		i = len(g.steps)
+		g.keys[next.Key] = i
+		g.steps = append(g.steps, step[T]{before: cur})
 	}
-	s.after = next
-	g.keys[next.Key] = s
+	g.steps[i].after = next
 }
