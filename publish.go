@@ -166,7 +166,7 @@ func (s *Store[T]) publishUnder(ctx context.Context, at instant, f *dataFrame) e
 
 // publish sends a frame and tells those who wait for it.
 func (s *Store[T]) publish(ctx context.Context, f *dataFrame) error {
-	frame := wire.AppendData(nil, &f.header, f.records, true)
+	frame := s.slab.frame(&f.header, f.records)
 	err := s.publishTo(ctx, s.channel, frame)
 	f.finish(err)
 	return err

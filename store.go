@@ -39,6 +39,7 @@ type Store[T any] struct {
 	base        context.Context //nolint:containedctx // of what the store asks of the transport
 	abort       context.CancelFunc
 	publishCtx  publishCtx
+	slab        frameSlab // belongs to who set outbox.busy
 	boot        uint64
 	nextTick    int64         // monotonic ns for which the run loop's timer is set; mu guards it
 	complainAt  int64         // monotonic ns from which a bad frame is reported again; the run loop's

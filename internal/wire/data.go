@@ -1,7 +1,5 @@
 package wire
 
-import "slices"
-
 // Data carries writes to every pod.
 //
 //	origins | records                       (see RecordList)
@@ -9,10 +7,13 @@ type Data struct{ RecordList }
 
 const dataFields = recordListFields
 
+// DataBytes bounds what AppendData appends.
+func DataBytes(h *Header, r *Records) int { return h.maxBytes() + r.Len() + trailerBytes }
+
 // AppendData appends a data frame with the records of r, which was Reset with the sender that h names.
 func AppendData(dst []byte, h *Header, r *Records, compress bool) []byte {
 	start := len(dst)
-	b := begin(slices.Grow(dst, h.maxBytes()+r.Len()+trailerBytes), h, KindData)
+	b := begin(dst, h, KindData)
 	b = r.append(b)
 	return seal(b, start, compress)
 }
