@@ -138,15 +138,17 @@ func (r *replica[T]) captureEntries(a *answer[T]) {
 		a.heldDots = map[origin][]heldDot{}
 		return
 	}
-	found := map[string]bool{}
+	found := map[uint64]bool{} // by hash of the key
 	for i := range r.recent.ring {
 		w := &r.recent.ring[i]
-		if len(a.lacks[w.dot.origin]) == 0 || found[w.key] {
+		if len(a.lacks[w.dot.origin]) == 0 || found[w.hash] {
 			continue
 		}
-		if e := r.index.Get(w.key); e != nil && r.lacking(a, e) {
-			found[w.key] = true
-			a.found = append(a.found, e)
+		for e := range r.index.WithHash(w.hash) {
+			if r.lacking(a, e) {
+				found[w.hash] = true
+				a.found = append(a.found, e)
+			}
 		}
 	}
 }

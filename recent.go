@@ -8,17 +8,19 @@ type recentWrites struct {
 	gone  map[origin]uint64
 }
 
+// recentWrite has the hash of the key, see [cells.Map.WithHash]. With the key itself, which the collector follows and
+// every store to the ring must tell it of, the ring took a tenth of a Set.
 type recentWrite struct {
-	key string
-	dot dot
+	hash uint64
+	dot  dot
 }
 
-// maxRecent bounds the ring: 40 bytes each, 1.3 MB when full.
+// maxRecent bounds the ring: 24 bytes each, 0.8 MB when full.
 const maxRecent = 1 << 15
 
-func (r *recentWrites) add(key string, d dot) {
+func (r *recentWrites) add(hash uint64, d dot) {
 	if len(r.ring) < maxRecent {
-		r.ring = append(r.ring, recentWrite{key, d})
+		r.ring = append(r.ring, recentWrite{hash, d})
 		return
 	}
 	old := &r.ring[r.start]
@@ -26,7 +28,7 @@ func (r *recentWrites) add(key string, d dot) {
 		r.gone = map[origin]uint64{}
 	}
 	r.gone[old.dot.origin] = max(r.gone[old.dot.origin], old.dot.seq)
-	*old = recentWrite{key, d}
+	*old = recentWrite{hash, d}
 	r.start = (r.start + 1) % maxRecent
 }
 
@@ -35,17 +37,17 @@ func (r *recentWrites) since(o origin, runs []span) bool {
 	return len(runs) == 0 || runs[0].First > r.gone[o]
 }
 
-// remember notes the writes that next holds and cur did not.
-func (r *replica[T]) remember(cur, next *entry[T]) {
+// remember notes the writes that next, whose key has the given hash, holds and cur did not.
+func (r *replica[T]) remember(hash uint64, cur, next *entry[T]) {
 	if next.Val.ext == nil || next.Val.ext.join == nil {
 		if cur == nil || cur.Val.dot() != next.Val.dot() {
-			r.recent.add(next.Key, next.Val.dot())
+			r.recent.add(hash, next.Val.dot())
 		}
 		return
 	}
 	for p := range r.parts(next) {
 		if _, known := r.holds(cur, p.dot()); !known {
-			r.recent.add(next.Key, p.dot())
+			r.recent.add(hash, p.dot())
 		}
 	}
 }

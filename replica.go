@@ -146,10 +146,11 @@ func (r *replica[T]) lookup(key []byte) *entry[T] {
 // put makes next the state of its key, in place of cur, and keeps every count and queue in step. It is
 // the only place that changes the state of a key, but for the collection of tombstones.
 func (r *replica[T]) put(cur, next *entry[T]) {
+	hash := r.index.Hash(next.Key)
 	if r.group != nil {
 		r.group.stage(cur, next)
 	} else {
-		r.index.Put(next)
+		r.index.PutHashed(next, hash)
 	}
 	if cur != nil {
 		r.countOut(cur)
@@ -157,7 +158,7 @@ func (r *replica[T]) put(cur, next *entry[T]) {
 	r.countIn(cur, next)
 	r.unstored.any = true
 	r.unstored.own = r.unstored.own || next.Val.origin == self
-	r.remember(cur, next)
+	r.remember(hash, cur, next)
 
 	if r.group == nil {
 		r.tellStep(cur, next)

@@ -2,6 +2,7 @@ package cells
 
 import (
 	"hash/maphash"
+	"iter"
 	"sync/atomic"
 	"unsafe"
 )
@@ -33,18 +34,19 @@ func NewSeeded[V any](seed maphash.Seed) *Map[V] {
 	return m
 }
 
-func (m *Map[V]) hash(key string) uint64 { return maphash.String(m.seed, key) }
+// Hash returns the hash of a key, which differs from map to map.
+func (m *Map[V]) Hash(key string) uint64 { return maphash.String(m.seed, key) }
 
 // Get returns the entry of key, or nil. Any goroutine may call it at any time.
 func (m *Map[V]) Get(key string) *Entry[V] {
-	h := m.hash(key)
+	h := m.Hash(key)
 	e, _ := m.dir.Load().table(h).find(h, key)
 	return e
 }
 
-// Find is Get that also returns the key's hash, for who can use one: it differs from map to map.
+// Find is Get that also returns the key's hash, for who can use one.
 func (m *Map[V]) Find(key string) (*Entry[V], uint64) {
-	h := m.hash(key)
+	h := m.Hash(key)
 	e, _ := m.dir.Load().table(h).find(h, key)
 	return e, h
 }
@@ -57,9 +59,22 @@ func (m *Map[V]) GetBytes(key []byte) *Entry[V] {
 // Len returns the number of entries. Any goroutine may call it at any time.
 func (m *Map[V]) Len() int { return int(m.count.Load()) }
 
+// WithHash yields the entries whose keys have the hash h: mostly one, or none. Any goroutine may use it at any time.
+func (m *Map[V]) WithHash(h uint64) iter.Seq[*Entry[V]] {
+	return func(yield func(*Entry[V]) bool) {
+		for e := range m.dir.Load().table(h).tagged(h) {
+			if m.Hash(e.Key) == h && !yield(e) {
+				return
+			}
+		}
+	}
+}
+
 // Put makes e the entry of its key and returns the one that was, or nil. It is the writer's.
-func (m *Map[V]) Put(e *Entry[V]) (old *Entry[V]) {
-	h := m.hash(e.Key)
+func (m *Map[V]) Put(e *Entry[V]) (old *Entry[V]) { return m.PutHashed(e, m.Hash(e.Key)) }
+
+// PutHashed is Put for who knows the hash of the key.
+func (m *Map[V]) PutHashed(e *Entry[V], h uint64) (old *Entry[V]) {
 	t := m.dir.Load().table(h)
 	old, p := t.find(h, e.Key)
 	if old == nil {
@@ -76,7 +91,7 @@ func (m *Map[V]) Put(e *Entry[V]) (old *Entry[V]) {
 
 // Remove takes key out and returns the entry that it had, or nil. It is the writer's.
 func (m *Map[V]) Remove(key string) (old *Entry[V]) {
-	h := m.hash(key)
+	h := m.Hash(key)
 	t := m.dir.Load().table(h)
 	old, p := t.find(h, key)
 	if old == nil {

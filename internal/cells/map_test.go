@@ -25,7 +25,7 @@ func valid(t testing.TB, m *Map[int]) {
 					continue
 				}
 				count++
-				h := m.hash(e.Key)
+				h := m.Hash(e.Key)
 				equal(t, tab.first, h&(1<<tab.depth-1), "table of key %q", e.Key)
 				equal(t, h>>56, tab.buckets[at].ctrl.Load()>>(8*j)&0xff, "tag of key %q", e.Key)
 				for d := 0; ; d++ {
@@ -187,5 +187,28 @@ func TestReadsAllocateNothing(t *testing.T) {
 		"Len":              func() { m.Len() },
 	} {
 		equal(t, 0, testing.AllocsPerRun(100, read), "allocations of %s", name)
+	}
+}
+
+func TestWithHashYieldsTheEntryOfItsKey(t *testing.T) {
+	m := New[int]()
+	const n = 20_000 // several tables, and keys that are not in their home bucket
+	for i := range n {
+		m.Put(&Entry[int]{Key: fmt.Sprint(i), Val: i})
+	}
+	for i := range n / 2 {
+		m.Remove(fmt.Sprint(i))
+	}
+	for i := range n {
+		var got []int
+		for e := range m.WithHash(m.Hash(fmt.Sprint(i))) {
+			got = append(got, e.Val)
+		}
+		switch {
+		case i < n/2:
+			equal(t, 0, len(got), "entries of the removed key %d", i)
+		default:
+			equal(t, fmt.Sprint([]int{i}), fmt.Sprint(got), "entries of key %d", i)
+		}
 	}
 }

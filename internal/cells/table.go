@@ -1,6 +1,9 @@
 package cells
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"iter"
+)
 
 const (
 	// maxBuckets bounds a table, and with it the longest pause of a writer. 512 buckets are 32 KiB, the
@@ -58,6 +61,24 @@ func (t *table[V]) find(h uint64, key string) (*Entry[V], place) {
 		}
 	}
 	return nil, place{}
+}
+
+// tagged yields what find would compare with a key of hash h.
+func (t *table[V]) tagged(h uint64) iter.Seq[*Entry[V]] {
+	return func(yield func(*Entry[V]) bool) {
+		for distance := range t.buckets {
+			b, _ := t.bucket(h, distance)
+			ctrl := b.ctrl.Load()
+			for m := matches(ctrl, tags(h)); m != 0; m &= m - 1 {
+				if e := b.slots[firstMatch(m)].Load(); e != nil && !yield(e) {
+					return
+				}
+			}
+			if ctrl < passedOne {
+				return
+			}
+		}
+	}
 }
 
 // reserve prepares an empty slot for a key that the table does not hold.
