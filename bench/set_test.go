@@ -28,7 +28,7 @@ const setKeys = 10_000
 
 // BenchmarkSet overwrites 10,000 keys with nobody listening, snapshots as by default. impl=marshal is the codec
 // alone: what a Set costs on top of it is the difference. The ctx of ctx=request can end, as that of an HTTP
-// request can: it must be free to leave, which costs it the watching of its ctx.
+// request can: the caller must be free to leave, which is watched for only if the transport waits.
 func BenchmarkSet(b *testing.B) {
 	benchmarkSet(b, "codec=json/ctx=background", context.Background(), podshare.JSONCodec{}, newSession)
 	rng := newRand()
