@@ -258,7 +258,7 @@ func (r *replica[T]) addRecord(at instant, a *answer[T], key string, p *partView
 func (r *replica[T]) partBytes(p *partView[T], key string, encoded []byte) int {
 	n := recordBytes(len(key), len(encoded)) + len(r.origins.at(p.origin).node) + frameOverhead
 	for _, d := range p.replaced {
-		n += 2*spanBytes + len(r.origins.at(d.origin).node)
+		n += dotBytes + len(r.origins.at(d.origin).node)
 	}
 	return n
 }

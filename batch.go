@@ -33,6 +33,20 @@ func (r *replica[T]) writeBatch(at instant, writes []localWrite[T]) error {
 	return err
 }
 
+// replacedBytes bounds what naming the replaced writes adds to a frame of a batch. With a Merger tryJoins knows more.
+func (r *replica[T]) replacedBytes(writes []localWrite[T]) int {
+	n := 0
+	for i := range writes {
+		for _, d := range r.replacedBy(r.lookup(unsafeBytes(writes[i].key))) {
+			n += dotBytes
+			if d.origin != self {
+				n += len(r.origins.at(d.origin).node) // it is in the table of origins once, if not more
+			}
+		}
+	}
+	return n
+}
+
 // checkStamps reports whether every write of a batch can be stamped, so that it does not fail half-way.
 func (r *replica[T]) checkStamps(at instant, writes []localWrite[T]) error {
 	newest := max(r.clock.now(at), r.clock.last)
@@ -61,6 +75,9 @@ func (r *replica[T]) tryJoins(at instant, writes []localWrite[T]) error {
 			return &KeyError{Key: l.key, Err: err}
 		}
 		size += recordBytes(len(u.key), len(u.encoded))
+		for _, d := range u.replaced {
+			size += dotBytes + len(r.origins.at(d.origin).node)
+		}
 	}
 	if limit := r.cfg.limits.FrameBytes; size > limit {
 		return fmt.Errorf("%w: joined batch of about %d bytes, limit of a frame %d", ErrTooLarge, size, limit)

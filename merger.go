@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+
+	"github.com/podshare/podshare/internal/wire"
 )
 
 // With a Merger a key holds its newest delete and one part per origin: the join of what that origin wrote
@@ -93,17 +95,23 @@ func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T]) (*entry[
 			u.replaced = append(u.replaced, old.deleted.dot())
 		}
 		for i := range old.parts {
-			u.replaced = append(u.replaced, old.parts[i].dot())
+			if len(u.replaced) < wire.MaxReplaced {
+				u.replaced = append(u.replaced, old.parts[i].dot())
+			}
 		}
 		r.scratch.replaced = u.replaced
 		return r.joinUpdate(at, cur, u)
 	}
 	value, joined := u.value, false
+	taken := 0
 	lasting := u.deadline == 0 && u.flags&flagOwned == 0 // one that passes must not last for what it takes over
 	for i := range old.parts {
 		p := &old.parts[i]
-		if p.origin != self && !(lasting && r.abandoned(at, p)) {
+		if p.origin != self && (!lasting || taken == maxTakenOver || !r.abandoned(at, p)) {
 			continue
+		}
+		if p.origin != self {
+			taken++
 		}
 		u.replaced = append(u.replaced, p.dot())
 		if p.dead() || p.deadline != 0 && p.deadline <= r.clock.now(at) {
@@ -142,6 +150,9 @@ func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T]) (*entry[
 	}
 	return r.joinUpdate(at, cur, u)
 }
+
+// maxTakenOver bounds the parts of others that one Set takes over, for it names them. The next Set goes on.
+const maxTakenOver = 32
 
 // abandoned reports whether a part is this pod's to take over: its origin has been silent for longer than
 // tombstones are kept, and it lasts by itself. Otherwise a key would gather a part per deploy.

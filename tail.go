@@ -14,10 +14,11 @@ type tail struct {
 	held   []wire.HeldEntry
 }
 
-// What a vector or held entry without spans, and a span, take in a frame at most.
+// What a vector or held entry without spans, a span, and a replaced write take in a frame at most.
 const (
 	entryBytes = 48
 	spanBytes  = 18
+	dotBytes   = 30 // with its place in the table of origins, but for the name
 )
 
 // minTail is the room in which an entry makes progress whatever else is in the frame.

@@ -112,13 +112,7 @@ func (s *Store[T]) DeleteMany(ctx context.Context, keys []string) error {
 		s.mu.Unlock()
 		return nil
 	}
-	at := s.now()
-	s.reserveLocked(at, size)
-	if err := s.core.writeBatch(at, writes); err != nil {
-		s.mu.Unlock()
-		return err
-	}
-	return s.sendLocked(ctx, at)
+	return s.sendBatchLocked(ctx, writes, size)
 }
 
 // SetMany stores several values in one step: no reader of any pod sees some of them and not the others. It
@@ -145,6 +139,18 @@ func (s *Store[T]) SetMany(ctx context.Context, kvs map[string]T) error {
 	if err := s.admitBatchLocked(writes); err != nil || len(writes) == 0 {
 		s.mu.Unlock()
 		return err
+	}
+	return s.sendBatchLocked(ctx, writes, size)
+}
+
+// sendBatchLocked applies and sends writes of about size bytes in one step. It unlocks mu.
+func (s *Store[T]) sendBatchLocked(ctx context.Context, writes []localWrite[T], size int) error {
+	if len(writes) > 1 { // one by itself has room for what it replaces in any frame
+		size += s.core.replacedBytes(writes)
+		if err := s.checkBatch(len(writes), size); err != nil {
+			s.mu.Unlock()
+			return err
+		}
 	}
 	at := s.now()
 	s.reserveLocked(at, size)
@@ -185,8 +191,8 @@ func (s *Store[T]) checkBatch(keys, size int) error {
 	return nil
 }
 
-// recordBytes bounds what one write takes in a frame.
-func recordBytes(key, value int) int { return key + value + 64 + maxReplaced*16 }
+// recordBytes bounds what one write takes in a frame, but for what it replaces.
+func recordBytes(key, value int) int { return key + value + 64 }
 
 // TrySet stores a value if the key is still at version prev, as [Store.Version] gave it; of many callers on
 // this store with one prev exactly one wins. Any prev with Exists false means "only if the key is absent".
