@@ -9,4 +9,6 @@ type counters struct {
 	repairBytes, repairSent, answers     uint64
 	digestMismatches                     uint64
 	forgotten                            int
+	gaps                                 uint64
+	delay                                Delays
 }

@@ -26,6 +26,7 @@ type inbound[T any] struct {
 	have      wire.Have
 	more      wire.More
 	lapse     wire.Lapse
+	seen      wire.Seen
 }
 
 // open parses a frame and decodes its values. It needs no lock. An error means that the whole frame is to
@@ -63,6 +64,10 @@ func (in *inbound[T]) open(frame []byte, c *codec[T], l *Limits) error {
 		err = in.more.Parse(body)
 	case wire.KindLapse:
 		err = in.lapse.Parse(body)
+	case wire.KindAsk:
+		err = (&wire.Ask{}).Parse(body)
+	case wire.KindSeen:
+		err = in.seen.Parse(body)
 	default:
 		err = errors.New("not a frame of a topic")
 	}

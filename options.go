@@ -32,6 +32,9 @@ type config[T any] struct {
 	nodeID           string
 	snapshotInterval time.Duration
 	tombstoneTTL     time.Duration
+	ttl              time.Duration // 0: none
+	lease            time.Duration
+	background       bool // start while the transport is down
 	watchBuffer      int
 	limits           Limits
 }
@@ -44,6 +47,7 @@ func newConfig[T any](opts []Option[T]) (*config[T], error) {
 		snapshotInterval: defaultSnapshotInterval,
 		tombstoneTTL:     defaultTombstoneTTL,
 		watchBuffer:      defaultWatchBuffer,
+		lease:            defaultLease,
 		limits:           Limits{}.withDefaults(),
 	}
 	for _, o := range opts {
@@ -197,6 +201,31 @@ func WithSnapshotInterval[T any](d time.Duration) Option[T] {
 func WithTombstoneTTL[T any](d time.Duration) Option[T] {
 	return durationOption("tombstone TTL", d, defaultTombstoneTTL,
 		func(c *config[T], d time.Duration) { c.tombstoneTTL = d })
+}
+
+// WithTTL sets how long what Set and SetMany store lasts, and what TrySet and Update store under a new key. See
+// [Store.SetTTL], which sets it for one value. The default, zero, means until it is replaced or deleted. Seeds last.
+func WithTTL[T any](d time.Duration) Option[T] {
+	return durationOption("TTL", d, 0, func(c *config[T], d time.Duration) { c.ttl = d })
+}
+
+// WithLease sets for how long this store serves owned keys, see [Store.SetOwned], of a pod that it does not hear any
+// more. The default is 10 seconds, which zero means too; it is never less than three heartbeats, which come every
+// second, more rarely in large fleets. A shorter lease notices a dead pod sooner, a longer one bridges a longer outage
+// of the network. All stores of a topic should have the same.
+func WithLease[T any](d time.Duration) Option[T] {
+	return durationOption("lease", d, defaultLease, func(c *config[T], d time.Duration) { c.lease = d })
+}
+
+// WithBackgroundStart lets [New] succeed while the transport is down, at once and with an empty store, and connects in
+// the background: it subscribes and loads the stored snapshot, again and again, with pauses of 100 ms growing to 5 s,
+// and reports what fails. Until then the store says that it is [CutOff] and not [Store.Ready], and writes are applied
+// here and return [ErrBroadcast]; they reach the others with the first repair. By default New connects before it returns.
+func WithBackgroundStart[T any]() Option[T] {
+	return optionFunc[T](func(c *config[T]) error {
+		c.background = true
+		return nil
+	})
 }
 
 // WithWatchBuffer sets how many events a watcher may be behind before its channel is closed with

@@ -29,6 +29,10 @@ type peer struct {
 	vector, digest, owned uint64 // from its last heartbeat
 	told                  int64  // monotonic ns of our last lapse notice to it
 
+	seen  uint64 // it has said that it has seen so many of our writes
+	asks  bool   // it wants to be told when so many of its are seen here as
+	asked uint64 // this
+
 	wanted   uint64 // the last series that it asked for
 	sentMany bool   // the answer to it has more than one chunk
 
@@ -46,10 +50,12 @@ type peers struct {
 	planned  int64   // monotonic ns of the regular one; nextBeat may be brought forward from it
 	others   int     // heartbeats heard since nextBeat was brought forward
 	wrong    bool    // our clock is overruled
+	asking   int     // peers in list with asks set
 }
 
 func (r *replica[T]) startPeers(at instant) {
 	r.peers.nextBeat, r.peers.planned = at.mono, at.mono
+	r.listens = at.mono
 }
 
 // hear notes a sign of life of an origin.
@@ -71,6 +77,7 @@ func (r *replica[T]) hear(at instant, o origin, h *wire.Header) *peer {
 		}
 		r.peers.list = append(r.peers.list, p)
 		r.peers.met = true
+		r.news++
 		r.hurryBeat(at, 5*time.Millisecond*time.Duration(len(r.peers.list)))
 	}
 	p.heard = at.mono
@@ -120,6 +127,7 @@ func (p *peer) patience(ours int64) int64 { return missedBeats * max(p.interval,
 // watchPeers drops those that fell silent, and sets the clock right.
 func (r *replica[T]) watchPeers(at instant) {
 	kept := r.peers.list[:0]
+	r.peers.asking = 0
 	offsets := make([]int64, 1, len(r.peers.list)+1) // our own is 0
 	for _, p := range r.peers.list {
 		switch {
@@ -129,9 +137,14 @@ func (r *replica[T]) watchPeers(at instant) {
 			p.live = false
 			r.peers.missing++
 		default:
-			kept = append(kept, p)
+			if kept = append(kept, p); p.asks {
+				r.peers.asking++
+			}
 			offsets = append(offsets, p.offset)
 		}
+	}
+	if len(kept) < len(r.peers.list) {
+		r.news++
 	}
 	clear(r.peers.list[len(kept):])
 	r.peers.list = kept

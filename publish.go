@@ -183,8 +183,8 @@ func (s *Store[T]) publishTo(ctx context.Context, channel string, frame []byte) 
 	s.counts.publishes.Add(1)
 	s.counts.publishedBytes.Add(uint64(len(frame)))
 	var err error
-	if s.echoFree != nil && channel == s.channel {
-		err = s.echoFree.PublishExcept(ctx, channel, frame, s.frames)
+	if sub := s.subscribed.Load(); sub != nil && sub.echoFree != nil && channel == s.channel {
+		err = sub.echoFree.PublishExcept(ctx, channel, frame, sub.frames)
 	} else {
 		err = s.transport.Publish(ctx, channel, frame)
 	}

@@ -22,6 +22,7 @@ func (r *replica[T]) receive(at instant, in *inbound[T]) (kept bool) {
 	r.count.frames++
 	switch h.Kind {
 	case wire.KindData:
+		r.count.delay.add(at.wall - h.Clock)
 		r.takeData(at, p, in)
 	case wire.KindHeartbeat:
 		r.takeHeartbeat(at, p, &in.heartbeat)
@@ -35,11 +36,16 @@ func (r *replica[T]) receive(at instant, in *inbound[T]) (kept bool) {
 		r.takeList(at, p, &in.list)
 	case wire.KindHave:
 		r.takeHave(at, p, in)
+		r.answerAsks(at)
 		return true
 	case wire.KindMore:
 		r.takeMore(at, p, &in.more)
 	case wire.KindLapse:
 		r.takeLapse(at, p)
+	case wire.KindAsk:
+		r.takeAsk(at, p)
+	case wire.KindSeen:
+		r.takeSeen(p, &in.seen)
 	case wire.KindSnapshot: // open refuses it
 	}
 	return false
@@ -58,6 +64,8 @@ func (in *inbound[T]) to() (wire.ID, bool) {
 		return in.more.To, true
 	case wire.KindLapse:
 		return in.lapse.To, true
+	case wire.KindSeen:
+		return in.seen.To, true
 	default:
 		return wire.ID{}, false
 	}
@@ -76,6 +84,7 @@ func (r *replica[T]) takeData(at instant, p *peer, in *inbound[T]) {
 		us = us[n:]
 	}
 	r.collectOnWrite(at)
+	r.answerAsks(at)
 	r.findHole(at, p.origin, p.head)
 }
 
@@ -139,6 +148,7 @@ func (r *replica[T]) tick(at instant) int64 {
 	r.tickRepair(at)
 	r.beat(at)
 	r.watchHealth(at)
+	r.watchCatchUp(at)
 	if r.origins.active > r.cfg.limits.Origins && at.mono-r.started > int64(r.cfg.tombstoneTTL) {
 		// Not earlier: whoever is alive has been heard by then.
 		r.origins.forgetOldest(uint64(max(r.clock.now(at)-int64(r.cfg.tombstoneTTL), 0)))
@@ -158,6 +168,9 @@ func (r *replica[T]) next(at instant) int64 {
 		next = min(next, r.repair.ask.timeout)
 	} else {
 		next = min(next, r.repair.due)
+	}
+	if !r.caughtUp && !r.deaf && len(r.peers.list) == 0 {
+		next = min(next, r.listens+int64(lonely))
 	}
 	if len(r.lapsed) > 0 {
 		next = min(next, at.mono+int64(time.Millisecond))

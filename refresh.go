@@ -36,7 +36,7 @@ func (s *Store[T]) Refresh(ctx context.Context) error {
 			s.mu.Unlock()
 			return nil
 		}
-		done := s.exchanged
+		done := s.news
 		s.core.refresh(s.now())
 		s.settleLocked()
 		s.mu.Unlock()

@@ -72,6 +72,7 @@ func (r *replica[T]) compare(at instant, p *peer) {
 	switch {
 	case p.vector == vector && p.digest == r.digest:
 		r.exchanges++
+		r.news++
 		p.fruitless = fruitless{}
 	case !r.on(ruleCompareHashes):
 	case p.vector == vector:
@@ -108,6 +109,9 @@ func (r *replica[T]) want(at instant, from origin, full bool) {
 	delay := 10*time.Millisecond + time.Duration(len(r.peers.list))*2*time.Millisecond
 	when := at.mono + int64(delay) + r.rng.Int64N(int64(delay))
 	r.repair.full = r.repair.full || full
+	if r.repair.due == never {
+		r.count.gaps++
+	}
 	if when < r.repair.due {
 		r.repair.due, r.repair.from = when, from
 	}
@@ -345,6 +349,7 @@ func (r *replica[T]) complete(at instant, a *ask[T], p *peer) {
 	}
 	r.adopt(at, &s)
 	r.exchanges++
+	r.news++
 	r.repair.completed++
 	if mine := [2]uint64{r.origins.vectorHash(), r.digest}; mine == [2]uint64{a.vector, a.digest} {
 		backOff := min(max(2*p.fruitless.backOff, r.interval()), int64(maxBackOff))

@@ -37,6 +37,7 @@ type replica[T any] struct {
 	deadlines ageHeap // live writes by deadline
 	owners    map[origin]*owner
 	lastExt   *ext[T] // see intern
+	followers followers[T]
 
 	group    *group[T]      // the group being applied, nil outside one
 	sent     *wire.Records  // local writes that no frame carries yet
@@ -54,8 +55,11 @@ type replica[T any] struct {
 	rewrittenSweep int              // the size of rewritten at which it is swept
 	collectAt      int64            // monotonic ns of the next collection
 
-	health health
-	deaf   bool // no frame will come any more
+	health   health
+	deaf     bool   // no frame comes: the subscription has ended, or has not begun
+	listens  int64  // monotonic ns since when frames come
+	caughtUp bool   // the first catching up is over
+	news     uint64 // changes when callers who wait for others may go on
 
 	rng   *rand.Rand // jitter
 	out   effects[T]
@@ -108,6 +112,7 @@ func newReplica[T any](cfg replicaConfig[T], at instant) *replica[T] {
 		origins: newOrigins(cfg.node, cfg.boot, cfg.limits.Origins),
 
 		owners:      map[origin]*owner{},
+		followers:   followers[T]{},
 		repair:      repair[T]{due: never},
 		refused:     refusals{},
 		refusedKeys: refusedKeys{},
@@ -151,6 +156,9 @@ func (r *replica[T]) put(cur, next *entry[T]) {
 		r.group.stage(cur, next)
 	} else {
 		r.index.PutHashed(next, hash)
+		if len(r.followers) > 0 {
+			r.followers.step(next.Key, next)
+		}
 	}
 	if cur != nil {
 		r.countOut(cur)
@@ -244,6 +252,11 @@ func (r *replica[T]) atomically(n int, do func()) {
 	g.commit.before.Store(g)
 	for i := range g.steps {
 		r.index.Put(g.steps[i].after)
+	}
+	if len(r.followers) > 0 {
+		for i := range g.steps {
+			r.followers.step(g.steps[i].after.Key, g.steps[i].after)
+		}
 	}
 	g.commit.finish()
 	for i := range g.steps {

@@ -19,7 +19,8 @@ const maxControl = 1024
 const maxReuse = 64 << 10
 
 // run takes in frames and does what is due, until ctx ends.
-func (s *Store[T]) run(ctx context.Context, frames, inbox <-chan []byte) {
+func (s *Store[T]) run(ctx context.Context) {
+	var frames, inbox <-chan []byte
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	in := new(inbound[T])
@@ -39,6 +40,8 @@ func (s *Store[T]) run(ctx context.Context, frames, inbox <-chan []byte) {
 				continue
 			}
 			in = s.receive(in, frame)
+		case sub := <-s.attached:
+			frames, inbox = sub.frames, sub.inbox
 		case <-timer.C:
 			timer.Reset(s.tick())
 		case <-s.wake:
@@ -90,7 +93,7 @@ func (s *Store[T]) receive(in *inbound[T], frame []byte) *inbound[T] {
 	s.counts.received.Add(1)
 	s.counts.receivedBytes.Add(uint64(len(frame)))
 	if err := in.open(frame, &s.core.cfg.codec, &s.cfg.limits); err != nil {
-		s.counts.badFrames.Add(1)
+		s.counts.countRejected(err)
 		if at := s.now().mono; at >= s.complainAt {
 			s.complainAt = at + int64(time.Second) // a stranger on the topic must not drown all else
 			s.report(err)
@@ -146,10 +149,10 @@ func (s *Store[T]) settleLocked() (early bool) {
 		clear(out.errs)
 		out.errs = out.errs[:0]
 	}
-	if n := s.core.exchanges<<16 + uint64(len(s.core.peers.list)); n != s.exchanges {
-		s.exchanges = n
-		close(s.exchanged)
-		s.exchanged = make(chan struct{})
+	if n := s.core.news; n != s.newsCount {
+		s.newsCount = n
+		close(s.news)
+		s.news = make(chan struct{})
 	}
 	switch u := &s.core.unstored; {
 	case u.own && !u.toldOwn:

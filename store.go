@@ -3,9 +3,9 @@ package podshare
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/podshare/podshare/internal/cells"
@@ -20,8 +20,6 @@ type Store[T any] struct {
 	topic     string // as the user calls it
 	channel   string // as the transport does
 	transport Transport
-	echoFree  EchoFree      // the transport, if it is that
-	frames    <-chan []byte // the store's own subscription to channel
 	cfg       *config[T]
 	start     time.Time // of the monotonic clock
 
@@ -33,10 +31,12 @@ type Store[T any] struct {
 	out       outbox        // what waits to be published
 	hub       hub[T]        // watchers
 	closing   bool          // Close was called: writes are refused
-	exchanged chan struct{} // closed and renewed when an exchange with a peer has ended, or a peer came or went
-	exchanges uint64        // changes then too
+	news      chan struct{} // closed and renewed when who waits for other pods should look again
+	newsCount uint64        // changes then too
 
-	base        context.Context //nolint:containedctx // of what the store asks of the transport
+	attached    chan subscription            // to the run loop, once
+	subscribed  atomic.Pointer[subscription] // the same, once it is there
+	base        context.Context              //nolint:containedctx // of what the store asks of the transport
 	abort       context.CancelFunc
 	publishCtx  publishCtx
 	slab        frameSlab // belongs to who set outbox.busy
@@ -77,35 +77,18 @@ func New[T any](ctx context.Context, topic string, t Transport, opts ...Option[T
 	s := newStore(topic, t, cfg)
 	run, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	cancel := context.AfterFunc(ctx, stop) // a transport that hangs is left when ctx ends
-	frames, inbox, err := s.attach(ctx, run)
-	if !cancel() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
+	if cfg.background {
+		s.core.deaf = true
+		s.workers.Go(func() { s.attachLater(run) })
+	} else if err := s.attach(ctx, run); err != nil {
 		stop()
 		return nil, err
 	}
-	s.workers.Go(func() { s.run(run, frames, inbox) })
+	s.workers.Go(func() { s.run(run) })
 	s.workers.Go(s.runPublisher)
 	s.workers.Go(s.runSnapshotter)
 	s.callbacks.start(s.runReporter)
 	return s, nil
-}
-
-// attach subscribes for as long as run lasts, and then loads the stored snapshot.
-func (s *Store[T]) attach(ctx, run context.Context) (frames, inbox <-chan []byte, err error) {
-	s.echoFree, _ = s.transport.(EchoFree)
-	frames, err = s.transport.Subscribe(run, s.channel)
-	s.frames = frames
-	if err != nil {
-		return nil, nil, fmt.Errorf("podshare: subscribe to %q: %w", s.topic, err)
-	}
-	inbox, err = s.transport.Subscribe(run, inboxName(s.topic, s.cfg.nodeID))
-	if err != nil {
-		return nil, nil, fmt.Errorf("podshare: subscribe to the inbox of %q: %w", s.topic, err)
-	}
-	return frames, inbox, s.load(ctx)
 }
 
 func newStore[T any](topic string, t Transport, cfg *config[T]) *Store[T] {
@@ -120,7 +103,8 @@ func newStore[T any](topic string, t Transport, cfg *config[T]) *Store[T] {
 		published:   make(chan struct{}),
 		snapshotted: make(chan struct{}),
 		finished:    make(chan struct{}),
-		exchanged:   make(chan struct{}),
+		news:        make(chan struct{}),
+		attached:    make(chan subscription, 1),
 		wake:        make(chan struct{}, 1),
 		errs:        make(chan error, 256),
 		publishing:  make(chan struct{}, 1),
@@ -135,7 +119,7 @@ func newStore[T any](topic string, t Transport, cfg *config[T]) *Store[T] {
 		limits:       cfg.limits,
 		tombstoneTTL: cfg.tombstoneTTL,
 		maxSkew:      cfg.maxClockSkew,
-		lease:        defaultLease,
+		lease:        cfg.lease,
 		heartbeat:    minHeartbeat,
 		collectEvery: cfg.gcInterval,
 		seed:         boot,
@@ -204,34 +188,6 @@ func (s *Store[T]) read(e *entry[T]) (value T, served bool) {
 func (s *Store[T]) serves(e *entry[T]) bool {
 	_, served := s.read(e)
 	return served
-}
-
-// Keys returns the keys of one moment, in no order.
-func (s *Store[T]) Keys() []string {
-	var keys []string
-	s.each(func(key string, _ T) { keys = append(keys, key) })
-	return keys
-}
-
-// Snapshot returns keys and values of one moment. The map is the caller's, the values are shared: read
-// them only. Writers are not held up while it is gathered.
-func (s *Store[T]) Snapshot() map[string]T {
-	m := map[string]T{}
-	s.each(func(key string, value T) { m[key] = value })
-	return m
-}
-
-// each calls fn with every key that is served at this moment.
-func (s *Store[T]) each(fn func(key string, value T)) {
-	s.mu.Lock()
-	v := s.index.View()
-	s.mu.Unlock()
-	defer v.Close()
-	for e := v.Next(); e != nil; e = v.Next() {
-		if value, served := s.read(e); served {
-			fn(e.Key, value)
-		}
-	}
 }
 
 // Version returns the version of a key; see [Version].

@@ -122,6 +122,9 @@ func (r *replica[T]) forget(at instant, e *entry[T], d dot) {
 	}
 	r.countOut(e)
 	r.index.Remove(e.Key)
+	if len(r.followers) > 0 {
+		r.followers.step(e.Key, nil)
+	}
 }
 
 // raiseFloor notes the stamp of what was forgotten here or elsewhere. Nothing younger than the tombstone TTL is

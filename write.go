@@ -7,23 +7,36 @@ import (
 	"slices"
 )
 
-// Set stores a value under a key, here at once and on every other pod soon. An error other than
+// Set stores a value under a key, here at once and on every other pod soon, until it is replaced or deleted, or for
+// as long as [WithTTL] says. An error other than
 // [ErrBroadcast] means that nothing was changed: a bad key, a value that the codec or the limits refuse,
 // an ended ctx, a closed store. ctx bounds how long the caller waits for the sending.
 func (s *Store[T]) Set(ctx context.Context, key string, value T) error {
+	return s.set(ctx, key, value, lifetime{ttl: s.cfg.ttl})
+}
+
+func (s *Store[T]) set(ctx context.Context, key string, value T, life lifetime) error {
 	encoded, err := s.encode(ctx, key, value)
 	if err != nil {
 		return err
 	}
 	l := localWrite[T]{key: key, value: value, encoded: encoded}
 	s.mu.Lock()
-	if err := s.admitLocked(key); err != nil {
+	if life != (lifetime{}) {
+		s.core.give(s.now(), &l, life)
+	}
+	return s.applyLocked(ctx, &l)
+}
+
+// applyLocked applies one write and sends it. It unlocks mu.
+func (s *Store[T]) applyLocked(ctx context.Context, l *localWrite[T]) error {
+	if err := s.admitLocked(l.key); err != nil {
 		s.mu.Unlock()
 		return err
 	}
 	at := s.now()
-	s.reserveLocked(at, recordBytes(len(key), len(encoded)))
-	if err := s.core.write(at, &l); err != nil {
+	s.reserveLocked(at, recordBytes(len(l.key), len(l.encoded)))
+	if err := s.core.write(at, l); err != nil {
 		s.mu.Unlock()
 		return err
 	}
@@ -136,6 +149,11 @@ func (s *Store[T]) SetMany(ctx context.Context, kvs map[string]T) error {
 		return err
 	}
 	s.mu.Lock()
+	if life := (lifetime{ttl: s.cfg.ttl}); life.ttl > 0 {
+		for i := range writes {
+			s.core.give(s.now(), &writes[i], life)
+		}
+	}
 	if err := s.admitBatchLocked(writes); err != nil || len(writes) == 0 {
 		s.mu.Unlock()
 		return err
@@ -193,41 +211,6 @@ func (s *Store[T]) checkBatch(keys, size int) error {
 
 // recordBytes bounds what one write takes in a frame, but for what it replaces.
 func recordBytes(key, value int) int { return key + value + 64 }
-
-// TrySet stores a value if the key is still at version prev, as [Store.Version] gave it; of many callers on
-// this store with one prev exactly one wins. Any prev with Exists false means "only if the key is absent".
-// It reports whether it won. On other stores a concurrent write may win later, as with Set: this is no lock
-// across pods. With a Merger a version may stay while the value changes, so TrySet guards less there.
-// Errors are those of [Store.Set]; with ErrBroadcast the result is valid.
-func (s *Store[T]) TrySet(ctx context.Context, key string, value T, prev Version) (bool, error) {
-	encoded, err := s.encode(ctx, key, value)
-	if err != nil {
-		return false, err
-	}
-	l := localWrite[T]{key: key, value: value, encoded: encoded}
-	s.mu.Lock()
-	if err := s.admitLocked(key); err != nil {
-		s.mu.Unlock()
-		return false, err
-	}
-	e := s.index.Get(key)
-	switch now := s.versionLocked(e); {
-	case now.Exists != prev.Exists,
-		now.Exists && (!now.Timestamp.Equal(prev.Timestamp) || now.Origin != prev.Origin || now.Seq != prev.Seq):
-		s.mu.Unlock()
-		return false, nil
-	}
-	if e != nil && s.serves(e) {
-		l.deadline = e.Val.deadline()
-	}
-	at := s.now()
-	s.reserveLocked(at, recordBytes(len(key), len(encoded)))
-	if err := s.core.write(at, &l); err != nil {
-		s.mu.Unlock()
-		return false, err
-	}
-	return true, s.sendLocked(ctx, at)
-}
 
 // Seed fills an empty store, for example with the defaults of a program. Seeds are ordered below every real
 // write and every delete: a pod that seeds before it caught up overwrites nothing. They cause no events and

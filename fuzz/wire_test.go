@@ -65,6 +65,10 @@ func newMessage(k wire.Kind) wireMessage {
 		return &wire.More{}
 	case wire.KindLapse:
 		return &wire.Lapse{}
+	case wire.KindAsk:
+		return &wire.Ask{}
+	case wire.KindSeen:
+		return &wire.Seen{}
 	case wire.KindSnapshot:
 		return &wire.Snapshot{}
 	default:

@@ -87,7 +87,7 @@ func TestUnknownKindsAreRefused(t *testing.T) {
 	h := header()
 	frame := (&wire.Goodbye{}).Append(nil, &h)
 	for kind := range byte(128) {
-		if kind >= byte(wire.KindData) && kind <= byte(wire.KindSnapshot) {
+		if kind >= byte(wire.KindData) && kind <= byte(wire.KindSeen) {
 			continue
 		}
 		frame[6] = kind
@@ -141,5 +141,5 @@ func TestKindsHaveNames(t *testing.T) {
 	require.Equal(t, "data", wire.KindData.String())
 	require.Equal(t, "snapshot", wire.KindSnapshot.String())
 	require.Equal(t, "kind(0)", wire.Kind(0).String())
-	require.Equal(t, "kind(10)", (wire.KindSnapshot + 1).String())
+	require.Equal(t, "kind(12)", (wire.KindSeen + 1).String())
 }

@@ -16,6 +16,8 @@ const (
 	KindMore                      // lets the answerer go on
 	KindLapse                     // tells an owner that its owned keys are seen differently
 	KindSnapshot                  // stored state
+	KindAsk                       // asks who has seen all writes of the sender
+	KindSeen                      // answers that
 )
 
 // fields returns how many elements a body of this kind has after the header, and 0, false for an unknown kind.
@@ -39,6 +41,10 @@ func (k Kind) fields() (n int, known bool) {
 		return lapseFields, true
 	case KindSnapshot:
 		return snapshotFields, true
+	case KindAsk:
+		return askFields, true
+	case KindSeen:
+		return seenFields, true
 	default:
 		return 0, false
 	}
@@ -65,6 +71,10 @@ func (k Kind) String() string {
 		return "lapse"
 	case KindSnapshot:
 		return "snapshot"
+	case KindAsk:
+		return "ask"
+	case KindSeen:
+		return "seen"
 	default:
 		return "kind(" + strconv.Itoa(int(k)) + ")"
 	}

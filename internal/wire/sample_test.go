@@ -43,6 +43,10 @@ func newMessage(t testing.TB, kind wire.Kind) message {
 		return &wire.More{}
 	case wire.KindLapse:
 		return &wire.Lapse{}
+	case wire.KindAsk:
+		return &wire.Ask{}
+	case wire.KindSeen:
+		return &wire.Seen{}
 	case wire.KindSnapshot:
 		return &wire.Snapshot{}
 	default:
@@ -157,6 +161,8 @@ func samples() []sample {
 		{"have-first", wire.KindHave, &wire.Have{To: to, Series: 5, RecordList: list}},
 		{"more", wire.KindMore, &wire.More{To: to, Series: 5, Next: 4}},
 		{"lapse", wire.KindLapse, &wire.Lapse{To: to}},
+		{"ask", wire.KindAsk, &wire.Ask{}},
+		{"seen", wire.KindSeen, &wire.Seen{To: to, Head: 70_000}},
 		{"snapshot", wire.KindSnapshot, &wire.Snapshot{
 			Partial: true, Count: 17, Floor: stamp, Vector: vector,
 			Counts: []wire.Count{{ID: to, N: 17}, {ID: pod3, N: 1 << 33}}, RecordList: list,

@@ -1,0 +1,82 @@
+package podshare
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// subscription is what connects a store to its transport. The channels are closed by the transport.
+type subscription struct {
+	frames, inbox <-chan []byte
+	echoFree      EchoFree           // the transport, if it is that
+	leave         context.CancelFunc // ends the subscriptions, as the end of the store does
+}
+
+// attach subscribes for as long as run lasts, loads the stored snapshot, and has the run loop take in frames. ctx bounds
+// the waiting for the transport. An error leaves nothing behind.
+func (s *Store[T]) attach(ctx, run context.Context) error {
+	run, leave := context.WithCancel(run)
+	cancel := context.AfterFunc(ctx, leave) // a transport that hangs is left when ctx ends
+	sub, err := s.subscribe(run)
+	sub.leave = leave
+	if err == nil {
+		err = s.load(ctx)
+	}
+	if !cancel() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		leave()
+		return err
+	}
+	s.subscribed.Store(&sub)
+	s.attached <- sub
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.now()
+	s.core.deaf, s.core.listens = false, at.mono
+	s.core.hurryBeat(at, 0)
+	s.settleLocked()
+	return nil
+}
+
+func (s *Store[T]) subscribe(run context.Context) (sub subscription, err error) {
+	sub.echoFree, _ = s.transport.(EchoFree)
+	sub.frames, err = s.transport.Subscribe(run, s.channel)
+	if err != nil {
+		return sub, fmt.Errorf("podshare: subscribe to %q: %w", s.topic, err)
+	}
+	sub.inbox, err = s.transport.Subscribe(run, inboxName(s.topic, s.cfg.nodeID))
+	if err != nil {
+		return sub, fmt.Errorf("podshare: subscribe to the inbox of %q: %w", s.topic, err)
+	}
+	return sub, nil
+}
+
+// Pauses between attempts to attach in the background.
+const (
+	minAttachPause = 100 * time.Millisecond
+	maxAttachPause = 5 * time.Second
+)
+
+// attachLater attaches as soon as the transport lets it.
+func (s *Store[T]) attachLater(run context.Context) {
+	for pause := minAttachPause; ; pause = min(2*pause, maxAttachPause) {
+		ctx, cancel := context.WithTimeout(run, snapshotTimeout)
+		err := s.attach(ctx, run)
+		cancel()
+		if err == nil || run.Err() != nil {
+			return
+		}
+		s.report(err)
+		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // jitter
+		select {
+		case <-timer.C:
+		case <-run.Done():
+			timer.Stop()
+			return
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package podshare
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// AwaitError is returned by [Store.Await] when its ctx ends first.
+type AwaitError struct {
+	Want  int      // how many pods were asked for
+	Nodes []string // those that hold every write, by node ID
+	Err   error    // why the waiting ended
+}
+
+func (e *AwaitError) Error() string {
+	return fmt.Sprintf("podshare: %d of %d pods hold every write: %v", len(e.Nodes), e.Want, e.Err)
+}
+
+// Unwrap returns why the waiting ended.
+func (e *AwaitError) Unwrap() error { return e.Err }
+
+// Await returns nil when n other pods that are heard at that moment hold every write made on this store before the
+// call. With n below 1 it returns at once. With fewer pods than n it waits for more to come.
+//
+// It costs one frame to everybody and one from each pod, or a few if some are lost. Errors are ErrClosed and an
+// [*AwaitError] that names those who hold everything and wraps the error of ctx.
+func (s *Store[T]) Await(ctx context.Context, n int) error {
+	s.mu.Lock()
+	head := s.core.origins.at(self).seen.head
+	pause, again := askAgain, int64(0)
+	for {
+		nodes := s.core.holders(head)
+		at := s.now()
+		switch {
+		case s.closing:
+			s.mu.Unlock()
+			return ErrClosed
+		case len(nodes) >= n:
+			s.mu.Unlock()
+			return nil
+		case ctx.Err() != nil:
+			s.mu.Unlock()
+			return &AwaitError{Want: n, Nodes: nodes, Err: ctx.Err()}
+		case at.mono >= again:
+			again = at.mono + int64(pause)
+			pause = min(2*pause, 16*askAgain)
+			s.core.ask(at)
+			s.settleLocked()
+		}
+		news := s.news
+		s.mu.Unlock()
+		timer := time.NewTimer(time.Duration(again - at.mono))
+		select {
+		case <-news:
+		case <-timer.C:
+		case <-s.closed:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		s.mu.Lock()
+	}
+}
+
+// askAgain is after how long an ask that may have been lost is repeated first; then after twice as long, and so on.
+const askAgain = 200 * time.Millisecond
+
+// ask asks everybody for a word when they have seen all writes of ours.
+func (r *replica[T]) ask(at instant) {
+	h := r.header(at)
+	r.out.frames = append(r.out.frames, outFrame{bytes: (&wire.Ask{}).Append(nil, &h)})
+}
+
+// holders returns the nodes that are heard and have seen our writes up to head.
+func (r *replica[T]) holders(head uint64) []string {
+	var nodes []string
+	for _, p := range r.peers.list {
+		if p.seen >= head {
+			nodes = append(nodes, r.origins.at(p.origin).node)
+		}
+	}
+	return nodes
+}
+
+// takeAsk answers as soon as all that the peer has announced is here.
+func (r *replica[T]) takeAsk(at instant, p *peer) {
+	if !p.asks && p.live {
+		p.asks = true
+		r.peers.asking++
+	}
+	p.asked = p.head
+	r.answerAsks(at)
+	r.findHole(at, p.origin, p.head)
+}
+
+// answerAsks tells peers that asked when what they asked about has come.
+func (r *replica[T]) answerAsks(at instant) {
+	if r.peers.asking == 0 {
+		return
+	}
+	for _, p := range r.peers.list {
+		st := r.origins.at(p.origin)
+		if !p.asks || st.seen.head < p.asked {
+			continue
+		}
+		p.asks = false
+		r.peers.asking--
+		m, h := wire.Seen{To: st.id, Head: st.seen.head}, r.header(at)
+		r.out.frames = append(r.out.frames, outFrame{to: st.node, bytes: m.Append(nil, &h)})
+	}
+}
+
+// takeSeen notes how much of what was written here a peer has seen.
+func (r *replica[T]) takeSeen(p *peer, m *wire.Seen) {
+	if m.Head > p.seen && m.Head <= r.origins.at(self).seen.head {
+		p.seen = m.Head
+		r.news++
+	}
+}
+
+// WaitFor returns nil when this store has caught up with a version of a key that another one has seen: the key is then
+// at that version or a later one, or deleted by a later write. So a request can read here what one before it wrote on
+// another pod: hand the [Version] on, in a cookie say. A zero version returns at once.
+//
+// Errors are ErrClosed, that of an empty or too long key, and the error of ctx.
+func (s *Store[T]) WaitFor(ctx context.Context, key string, v Version) error {
+	if err := s.checkUpdate(ctx, key); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reachedLocked(key, &v) {
+		return nil
+	}
+	f := s.core.followers.of(key)
+	f.waiting++
+	defer func() {
+		f.waiting--
+		s.core.followers.tidy(key)
+	}()
+	for !s.reachedLocked(key, &v) {
+		if f.next == nil {
+			f.next = make(chan struct{})
+		}
+		next := f.next
+		s.mu.Unlock()
+		var err error
+		select {
+		case <-next:
+		case <-s.closed:
+			err = ErrClosed
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		s.mu.Lock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reachedLocked reports whether a key is at a version, or past it.
+func (s *Store[T]) reachedLocked(key string, v *Version) bool {
+	if v.Timestamp.IsZero() {
+		return true
+	}
+	stamp := v.Timestamp.UnixNano()
+	e := s.index.Get(key)
+	if e == nil {
+		return stamp <= s.core.floor // it may have been deleted and forgotten
+	}
+	now, node := &e.Val.write, s.core.origins.at(e.Val.origin).node
+	switch {
+	case now.stamp != stamp:
+		return now.stamp > stamp
+	case node != v.Origin:
+		return node > v.Origin
+	default:
+		return now.seq >= v.Seq
+	}
+}

@@ -1,0 +1,67 @@
+package podshare
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+var errTTL = errors.New("podshare: TTL is not positive")
+
+// lifetime says how long what is written lasts. The zero value: until it is deleted or replaced.
+type lifetime struct {
+	ttl   time.Duration // 0: none
+	owned bool          // as long as this run of this store
+}
+
+// SetTTL is [Store.Set] of a value that lasts for ttl, after which no pod serves it any more and watchers get one
+// [EventExpire]. To renew is to set again. Set and SetMany replace the deadline, by none or that of [WithTTL]; TrySet
+// and Update keep it. With a Merger all that this store wrote of the key has the latest of its deadlines, and none
+// is the latest.
+//
+// The deadline is this pod's time of day plus ttl, and every pod judges it by its own: clocks that differ move it by as
+// much, at most by [WithMaxClockSkew]. A ttl that is not positive is an error.
+func (s *Store[T]) SetTTL(ctx context.Context, key string, value T, ttl time.Duration) error {
+	if ttl <= 0 {
+		return errTTL
+	}
+	return s.set(ctx, key, value, lifetime{ttl: min(ttl, forever)})
+}
+
+// SetOwned is [Store.Set] of a value that lasts as long as this store does: presence, routes. When no pod has heard
+// of this one for the lease ([WithLease]), or it said goodbye by closing, the key is gone everywhere, and watchers
+// get one [EventExpire]. That costs no traffic: the heartbeats that are sent anyway renew it. A pod that was merely
+// cut off gets its keys back, unless somebody else has written them.
+//
+// A key belongs to whoever wrote it last: Set by anybody makes it an ordinary one, TrySet and Update make it the
+// writer's own. A store that starts holds the owned keys of others, and serves each from when it hears its owner. With
+// a Merger it is this store's contribution that lasts as long as the store, unless a part of it was set to stay.
+func (s *Store[T]) SetOwned(ctx context.Context, key string, value T) error {
+	return s.set(ctx, key, value, lifetime{owned: true})
+}
+
+// give makes a write last for a lifetime that begins now.
+func (r *replica[T]) give(at instant, l *localWrite[T], life lifetime) {
+	if life.owned {
+		l.flags |= flagOwned
+	}
+	if life.ttl > 0 {
+		l.deadline = min(r.clock.now(at)+int64(life.ttl), wire.MaxStamp)
+	}
+}
+
+// inheritLocked makes a write last as what it takes the place of does: e, or with a Merger this store's part of it.
+func (s *Store[T]) inheritLocked(l *localWrite[T], e *entry[T]) {
+	if e != nil && s.serves(e) {
+		for p := range s.core.parts(e) {
+			if !p.dead() && (s.core.cfg.merge == nil || p.origin == self) {
+				l.flags |= p.flags & flagOwned
+				l.deadline = p.deadline
+				return
+			}
+		}
+	}
+	s.core.give(s.now(), l, lifetime{ttl: s.cfg.ttl})
+}
