@@ -17,6 +17,7 @@ const (
 // peer is another live run of a store of the topic, as its frames show it.
 type peer struct {
 	origin   origin
+	since    int64 // monotonic ns of its first frame since it was not live
 	heard    int64 // monotonic ns of its last frame
 	offset   int64 // its clock minus ours, ns, at that moment
 	interval int64 // ns between its heartbeats, as it announced
@@ -28,6 +29,7 @@ type peer struct {
 
 	vector, digest, owned uint64 // from its last heartbeat
 	told                  int64  // monotonic ns of our last lapse notice to it
+	passedOver            bool   // see replica.passOver
 
 	seen  uint64 // it has said that it has seen so many of our writes
 	asks  bool   // it wants to be told when so many of its are seen here as
@@ -48,13 +50,16 @@ type peers struct {
 	skipped  bool    // the last one was left out, for a frame had just carried the head
 	headSent uint64  // the head that our last frame carried
 	planned  int64   // monotonic ns of the regular one; nextBeat may be brought forward from it
-	others   int     // heartbeats heard since nextBeat was brought forward
+	urgent   bool    // somebody waits for the next one
+	hurried  int64   // monotonic ns at which nextBeat was brought forward
+	others   int     // heartbeats since then of pods that were known before
 	wrong    bool    // our clock is overruled
 	asking   int     // peers in list with asks set
 }
 
 func (r *replica[T]) startPeers(at instant) {
 	r.peers.nextBeat, r.peers.planned = at.mono, at.mono
+	r.peers.urgent = true // others wait for the first one
 	r.listens = at.mono
 }
 
@@ -71,7 +76,7 @@ func (r *replica[T]) hear(at instant, o origin, h *wire.Header) *peer {
 		return p // a frame that was overtaken by the goodbye
 	}
 	if !p.live {
-		p.live = true
+		p.live, p.since = true, at.mono
 		if p.heard != 0 {
 			r.peers.missing--
 		}
@@ -166,10 +171,10 @@ func (r *replica[T]) beat(at instant) {
 	}
 	head := r.origins.at(self).seen.head
 	regular := at.mono >= r.peers.planned
-	if regular && head != r.peers.headSent && !r.peers.skipped {
+	if regular && head != r.peers.headSent && !r.peers.skipped && !r.peers.urgent {
 		r.peers.skipped = true
 	} else {
-		r.peers.skipped = false
+		r.peers.skipped, r.peers.urgent = false, false
 		r.sendHeartbeat(at)
 	}
 	r.peers.headSent = head
@@ -181,12 +186,13 @@ func (r *replica[T]) beat(at instant) {
 
 // hurryBeat brings the next heartbeat forward to some moment within d, for somebody waits for it.
 func (r *replica[T]) hurryBeat(at instant, d time.Duration) {
+	r.peers.urgent = true
 	next := at.mono
 	if d > 0 {
 		next += r.rng.Int64N(int64(d))
 	}
 	if next < r.peers.nextBeat {
-		r.peers.nextBeat, r.peers.others = next, 0
+		r.peers.nextBeat, r.peers.hurried, r.peers.others = next, at.mono, 0
 	}
 }
 
@@ -223,8 +229,11 @@ func (r *replica[T]) takeHeartbeat(at instant, p *peer, m *wire.Heartbeat) {
 		p.namesake = true
 		r.report(ErrNodeIDTaken)
 	}
-	if r.peers.others++; r.peers.others > enoughAnswers {
-		r.peers.nextBeat = r.peers.planned // enough others have answered the newcomer
+	if p.since < r.peers.hurried {
+		r.peers.others++
+	}
+	if r.peers.others > enoughAnswers {
+		r.peers.nextBeat, r.peers.urgent = r.peers.planned, false // enough others have answered the newcomer
 	}
 	r.compare(at, p)
 

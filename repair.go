@@ -103,7 +103,11 @@ func (r *replica[T]) findHole(at instant, o origin, head uint64) {
 // want schedules a repair. A moment passes first, for what is missing may be under way, and so that a
 // fleet does not ask in one voice.
 func (r *replica[T]) want(at instant, from origin, full bool) {
-	if r.repair.ask != nil || r.futile(at, from, full) {
+	if r.futile(at, from, full) {
+		return
+	}
+	if r.repair.ask != nil {
+		r.passOver(from)
 		return
 	}
 	delay := 10*time.Millisecond + time.Duration(len(r.peers.list))*2*time.Millisecond
@@ -113,7 +117,31 @@ func (r *replica[T]) want(at instant, from origin, full bool) {
 		r.count.gaps++
 	}
 	if when < r.repair.due {
-		r.repair.due, r.repair.from = when, from
+		when, r.repair.due = r.repair.due, when
+		from, r.repair.from = r.repair.from, from
+	}
+	if when != never && from != r.repair.from {
+		r.passOver(from)
+	}
+}
+
+// passOver notes that a peer has something that is not here, while another one is asked.
+func (r *replica[T]) passOver(o origin) {
+	if p := r.origins.at(o).peer; p != nil {
+		p.passedOver = true
+	}
+}
+
+// wantPassedOver asks the peers that were passed over, one after the other, if they still differ.
+func (r *replica[T]) wantPassedOver(at instant) {
+	for _, p := range r.peers.list {
+		if !p.passedOver {
+			continue
+		}
+		p.passedOver = false
+		if p.vector != r.origins.vectorHash() || p.digest != r.digest || r.origins.at(p.origin).seen.head < p.head {
+			r.want(at, p.origin, false)
+		}
 	}
 }
 
@@ -176,6 +204,7 @@ func (r *replica[T]) choose(preferred origin) *peer {
 
 func (r *replica[T]) startAsk(at instant, p *peer, full bool) {
 	r.repair.series++
+	p.passedOver = false
 	r.repair.ask = &ask[T]{
 		to: p, series: r.repair.series, full: full,
 		joining: r.live == 0 && r.tombs == 0,
@@ -363,6 +392,7 @@ func (r *replica[T]) complete(at instant, a *ask[T], p *peer) {
 	if r.origins.at(p.origin).seen.head < p.head {
 		r.findHole(at, p.origin, p.head)
 	}
+	r.wantPassedOver(at)
 }
 
 // takeLapse hears from a peer that it holds other owned keys of ours than we do: one of us has missed
