@@ -17,6 +17,9 @@ func repairScenarios() []scenario {
 		{name: "the peer goes on writing while it answers", script: writesDuringAnswer, breaks: ruleCaptureVector},
 		{name: "a repair that breaks off leaves nothing behind", script: brokenRepair, breaks: ruleRepairAtOnce},
 		{name: "answers to two wants do not mix", script: mixedAnswers, breaks: ruleSeries},
+		{name: "a want that arrives twice has one answer", script: repeatedWant},
+		{name: "a want of all origins that arrives twice has one answer", script: repeatedWantOfAll},
+		{name: "a want turns into one of all origins before anything is answered, or not at all", script: lateList},
 		{name: "one pod collected before an older write arrived", script: collectedEarly, breaks: ruleCompareDigest},
 		{name: "dead origins are not forgotten", script: manyDeploys},
 		{name: "watchers hear of quick writes in order", script: quickWrites},
@@ -150,6 +153,132 @@ func mixedAnswers(w *sim.World) {
 	w.Settle()
 	w.Settle()
 	w.Want("bulk0", "new")
+}
+
+// One want has one answer. b has chunks 0–7 when its want arrives at a once more. Answered anew, it would go on with
+// chunk 8 of a later moment: it would cover the writes of the meantime, of which those in chunks 0–7 never came.
+//
+//	a: ─┬─ chunks 0–7 ─┬─ chunks 8–11 (lost) ─ sets a third anew ─┬─ nothing ────────┬─ chunks 8–11
+//	b: ─╯ want    more ╯                      the want, again ─╯    more (of 8 on)╯
+func repeatedWant(w *sim.World) {
+	bulkAlone(w)
+	var again func()
+	renewed := false
+	w.Filter = func(from, to *sim.Pod, f sim.Frame) bool {
+		switch {
+		case f.Kind == wire.KindWant.String() && to.Name == "a":
+			again = func() { w.Pass(from, to, f) }
+		case f.Kind == wire.KindHave.String() && from.Name == "a" && !renewed:
+			_, index := chunkOf(f)
+			if index == 8 {
+				w.After(0, func() { renew(w.Pod("a")); again(); renewed = true })
+			}
+			return index < 8
+		}
+		return f.Kind != wire.KindData.String()
+	}
+	w.Heal("a", "b")
+	w.Settle()
+	w.Settle()
+	wantRenewed(w)
+}
+
+// The same with a want that lists all origins, since a knows of a write of d, and with b's own second try, since
+// chunk 0 is lost.
+//
+//	a: ─┬─ list ─┬─ chunks 0 (lost) 1–7 ─ sets a third anew ─┬─ the same chunk 0
+//	b: ─╯ want   ╯ want (all)             want (all) again╯
+func repeatedWantOfAll(w *sim.World) {
+	w.Pods("a", "b", "d")
+	w.Cut("b")
+	w.Pod("d").Set("of d", "d")
+	w.Advance(50 * time.Millisecond)
+	w.Pod("d").Stop()
+	w.Advance(10 * time.Second) // until both take d for dead
+	bulkAlone(w)
+	lists, lost := 0, false
+	w.Filter = func(from, _ *sim.Pod, f sim.Frame) bool {
+		switch {
+		case f.Kind == wire.KindList.String() && from.Name == "a":
+			lists++
+		case f.Kind == wire.KindHave.String() && from.Name == "a" && !lost:
+			lost = true
+			w.After(0, func() { renew(w.Pod("a")) })
+			return false
+		}
+		return f.Kind != wire.KindData.String()
+	}
+	w.Heal("a", "b")
+	w.Settle()
+	w.Settle()
+	if lists == 0 {
+		w.Fail("script", "b was not asked to list all origins")
+	}
+	wantRenewed(w)
+}
+
+// The list that a asks for is late: meanwhile a has learned from b what d wrote, and answers b's second try at once.
+// Chunks of that answer have come when the list does, so that b does not turn to another want.
+//
+//	a: ─┬─ list (slow) ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╮
+//	a: ─╯      learns d ─┬─ chunks 0–7 ─┬─ chunks 8– (lost) ─ sets a third anew
+//	b: ── want     want ─╯         more ╯                           ╰── more (of 8 on)
+func lateList(w *sim.World) {
+	w.Pods("a", "b", "d")
+	w.Cut("a")
+	w.Pod("d").Set("of d", "d")
+	w.Advance(50 * time.Millisecond)
+	w.Pod("d").Stop()
+	w.Advance(10 * time.Second)
+	bulkAlone(w)
+	var list func()
+	renewed := false
+	w.Filter = func(from, to *sim.Pod, f sim.Frame) bool {
+		switch {
+		case f.Kind == wire.KindList.String() && from.Name == "a" && list == nil:
+			list = func() { w.Pass(from, to, f) }
+			return false
+		case f.Kind == wire.KindWant.String() && from.Name == "a":
+			return list != nil // a must not learn of d before b asks
+		case f.Kind == wire.KindHave.String() && from.Name == "a" && !renewed:
+			_, index := chunkOf(f)
+			if index == 8 {
+				w.After(0, func() { renew(w.Pod("a")); list(); renewed = true })
+			}
+			return index < 8
+		}
+		return f.Kind != wire.KindData.String()
+	}
+	w.Heal("a", "b")
+	w.Settle()
+	w.Settle()
+	if !renewed {
+		w.Fail("script", "b's second try was not answered in more than eight chunks")
+	}
+	wantRenewed(w)
+}
+
+// bulkAlone separates a from b, lets it write what takes many chunks, and has frames arrive in order.
+func bulkAlone(w *sim.World) {
+	w.Pods("a", "b")
+	w.Cut("a", "b")
+	w.Pod("b").Set("own", "b")
+	bulk(w.Pod("a"), 60)
+	w.Delay = 0
+}
+
+// renew writes a third of the bulk anew: what remains still takes more than the eight chunks under way.
+func renew(p *sim.Pod) {
+	for i := range 20 {
+		p.Set(fmt.Sprint("bulk", i), fmt.Sprint("new", i))
+	}
+}
+
+// wantRenewed requires that all have what renew wrote.
+func wantRenewed(w *sim.World) {
+	for i := range 20 {
+		w.Want(fmt.Sprint("bulk", i), fmt.Sprint("new", i))
+	}
 }
 
 // chunkOf reads which chunk of an answer a frame is.
