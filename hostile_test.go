@@ -44,6 +44,12 @@ func TestBadFramesAreReportedAndDroppedWhole(t *testing.T) {
 			rec.Stamp = wire.MaxStamp + 1
 			return x.data(rec)
 		},
+		"a batch beyond the highest sequence number": func(x *stranger) []byte {
+			x.seq = 1
+			rec := x.set("k", `"v"`)
+			rec.BatchFirst, rec.BatchLen = rec.Seq, wire.MaxSeq
+			return x.data(rec)
+		},
 		"a negative stamp": func(x *stranger) []byte {
 			rec := x.set("k", `"v"`)
 			rec.Stamp = -1

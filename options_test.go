@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -118,6 +120,32 @@ func TestZeroGCIntervalCollectsOnWritesOnly(t *testing.T) {
 		require.NoError(t, s.Set(t.Context(), "other", "v"))
 		pass(threeHeartbeats)
 		require.Zero(t, s.Stats().Tombstones)
+	})
+}
+
+// Also then a batch is one step: what it deletes beyond the limit of tombstones is forgotten when it is complete, and
+// what is counted is what is held.
+func TestBatchBeyondTheTombstoneLimitCollectsWhenItIsComplete(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr := newMemory(t)
+		few := podshare.WithLimits[string](podshare.Limits{Tombstones: 2})
+		a := open(t, tr, "a", podshare.WithGCInterval[string](0), few)
+		b := open(t, tr, "b", podshare.WithGCInterval[string](0), few)
+		values := numbered(5, "v")
+		require.NoError(t, a.SetMany(t.Context(), values))
+		synctest.Wait()
+		require.NoError(t, a.DeleteMany(t.Context(), slices.Collect(maps.Keys(values))))
+		synctest.Wait()
+		for _, s := range []*podshare.Store[string]{a, b} {
+			held := 0
+			for key := range values {
+				if s.Version(key) != (podshare.Version{}) {
+					held++
+				}
+			}
+			require.Equal(t, 2, held, "tombstones that %s holds", s.NodeID())
+			require.Equal(t, 2, s.Stats().Tombstones, "tombstones that %s counts", s.NodeID())
+		}
 	})
 }
 

@@ -94,6 +94,9 @@ func TestWhatBreaksTheFormatIsRefusedByName(t *testing.T) {
 		{"behind its batch", wire.KindData, data(128, "k", 0, 6, 0, v, 3, 3), "record batch"},
 		{"before its batch", wire.KindData, data(128, "k", 0, 2, 0, v, 3, 3), "record batch"},
 		{"empty batch", wire.KindData, data(128, "k", 0, 3, 0, v, 3, 0), "record batch"},
+		{"last seq ends its batch", wire.KindData, data(128, "k", 0, 3, 0, v, 3, wire.MaxSeq-2), ""},
+		{"batch beyond the highest seq", wire.KindData, data(128, "k", 0, 3, 0, v, 3, wire.MaxSeq-1), "record batch"},
+		{"longest batch at the highest seq", wire.KindData, data(128, "k", 0, wire.MaxSeq, 0, v, wire.MaxSeq, wire.MaxSeq), "record batch"},
 		{"batch too long", wire.KindData, data(128, "k", 0, 3, 0, v, 3, tooHigh), "record batch"},
 
 		{"heartbeat", wire.KindHeartbeat, array{1, 2, 3, 4, 1, 1, 7, 8}, ""},
