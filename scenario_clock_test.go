@@ -11,6 +11,8 @@ func clockScenarios() []scenario {
 		{name: "a write over a poisoned one is ordered after it", script: poisonedKey, breaks: ruleStampAfterReplaced},
 		{name: "a poisoned stamp spreads to no other key", script: poisonSpreads, breaks: ruleObserveWithinSkew},
 		{name: "a write over a forgotten delete is ordered after it", script: floorRemembers, ttl: 30 * time.Second, breaks: ruleStampAfterFloor},
+		{name: "a forgotten delete is remembered by a clock that is late by nearly the TTL", script: floorOfLateClock, ttl: 2 * time.Minute, breaks: ruleStampAfterFloor},
+		{name: "a forgotten stamp from the future drags no other key along", script: floorFromFuture},
 		{name: "a clock that jumps ahead collects nothing early", script: jumpCollects, breaks: ruleMedianClock},
 		{name: "a pod restarts with a clock that shows the same time again", script: frozenClock},
 		{name: "a lower boot number is accepted", script: lowerBoot},
@@ -69,6 +71,61 @@ func floorRemembers(w *sim.World) {
 	d.Set("k", "again")
 	if v, _ := d.Version("k"); v.Compare(deleted) < 0 {
 		w.Fail("G4", "d writes k at %v, before the delete at %v", v, deleted)
+	}
+}
+
+// The same where both clocks are wrong by nearly the TTL: the floor is further ahead of d than the skew bound, and d
+// must take it all the same.
+//
+//	f (+110 s): ── set k ─ delete k ── collected after 2 min ──╮
+//	d (-110 s):                                                ╰── joins ── set k: after the delete
+func floorOfLateClock(w *sim.World) {
+	wrong := w.TombstoneTTL - 10*time.Second
+	f := w.Start(sim.PodConfig{Name: "f", Clock: wrong})
+	w.Advance(time.Second)
+	f.Set("k", "v")
+	f.Set("other", "w")
+	f.Delete("k")
+	deleted, _ := f.Version("k")
+	w.Advance(w.TombstoneTTL + 6*time.Second)
+	w.WantForgotten("k", "f")
+	d := w.Start(sim.PodConfig{Name: "d", Clock: -wrong})
+	w.Settle()
+	w.Want("other", "w")
+	if ahead := time.Duration(deleted.Stamp - d.Instant().Wall); ahead < time.Minute {
+		w.Fail("script", "the delete is only %v ahead of d", ahead)
+	}
+	d.Set("k", "again")
+	if v, _ := d.Version("k"); v.Compare(deleted) < 0 {
+		w.Fail("G4", "d writes k at %v, before the delete at %v", v, deleted)
+	}
+}
+
+// A key that a broken clock stamped a year ahead gets a write with a deadline, which must be stamped after that. Once it
+// is forgotten its stamp counts for no other key, neither here nor at a pod that is told of the floor.
+//
+//	a: ── (a year ahead) set k ── (right again) set k, ttl 5 s ── collected ── set other: about now
+//	b:                                                                     ╰── joins ── set another: about now
+func floorFromFuture(w *sim.World) {
+	const year = 365 * 24 * time.Hour
+	a := w.Pod("a")
+	a.Jump(year)
+	a.Set("k", "poisoned")
+	a.Jump(-year)
+	_ = a.Write(sim.Op{Key: "k", Value: "brief", TTL: 5 * time.Second})
+	if v, _ := a.Version("k"); v.Stamp < a.Instant().Wall+int64(year)/2 {
+		w.Fail("script", "a stamps k %v, before what it replaces", v)
+	}
+	w.Forget()
+	w.WantForgotten("k", "a")
+	a.Set("other", "v1")
+	b := w.Pod("b")
+	w.Settle()
+	b.Set("another", "v2")
+	for key, p := range map[string]*sim.Pod{"other": a, "another": b} {
+		if v, _ := p.Version(key); v.Stamp > p.Instant().Wall+int64(time.Minute) {
+			w.Fail("script", "%s stamps %s %v", p.Name, key, v)
+		}
 	}
 }
 
