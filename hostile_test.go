@@ -1,6 +1,7 @@
 package podshare_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -164,5 +165,121 @@ func TestPeerThatNeverAnswersIsGivenUp(t *testing.T) {
 		synctest.Wait()
 		requireHolds(t, b, "k", "v")
 		requireIdleTraffic(t, tr, a, b)
+	})
+}
+
+// A write in our own name that we never made counts for nothing, in whatever frame it comes and whether it can be read or
+// not: our next write has the next number, and the key takes what others write.
+func TestWritesInOurNameThatWeNeverMadeCountForNothing(t *testing.T) {
+	const (
+		readable = `"forged"`
+		garbage  = `{`
+	)
+	forge := func(x *stranger, own wire.ID, value string) (*wire.Header, *wire.Records) {
+		h := x.header()
+		var rs wire.Records
+		rs.Reset([]byte(x.node), x.boot)
+		rs.Add(&wire.Record{
+			Origin: rs.Index([]byte("a"), own.Boot), Key: []byte("k"), Seq: 1000, Stamp: wire.MaxStamp, Value: []byte(value),
+		})
+		return &h, &rs
+	}
+	for name, send := range map[string]func(t *testing.T, tr *tap, x *stranger, own wire.ID, a *podshare.Store[string]){
+		"readable": func(t *testing.T, tr *tap, x *stranger, own wire.ID, _ *podshare.Store[string]) {
+			h, rs := forge(x, own, readable)
+			publish(t, tr, wire.AppendData(nil, h, rs, true))
+		},
+		"unreadable": func(t *testing.T, tr *tap, x *stranger, own wire.ID, _ *podshare.Store[string]) {
+			h, rs := forge(x, own, garbage)
+			publish(t, tr, wire.AppendData(nil, h, rs, true))
+		},
+		"replaced by another's": func(t *testing.T, tr *tap, x *stranger, own wire.ID, _ *podshare.Store[string]) {
+			rec := x.set("theirs", `"v"`)
+			rs := x.records(nil)
+			rec.Replaced = []wire.Dot{{Origin: rs.Index([]byte("a"), own.Boot), Seq: 2}}
+			rs.Add(&rec)
+			h := x.header()
+			publish(t, tr, wire.AppendData(nil, &h, rs, true))
+		},
+		"readable, in an answer": func(t *testing.T, tr *tap, x *stranger, own wire.ID, _ *podshare.Store[string]) {
+			h, rs := forge(x, own, readable)
+			answerForged(t, tr, x, h, own, rs)
+		},
+		"readable, in the stored snapshot": func(t *testing.T, tr *tap, x *stranger, own wire.ID, a *podshare.Store[string]) {
+			h, rs := forge(x, own, readable)
+			storeForged(t, tr, h, own, rs, a)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tr := &tap{Transport: newMemory(t)}
+				a := open(t, tr, "a")
+				require.NoError(t, a.Set(t.Context(), "mine", "v"))
+				synctest.Wait()
+				h, _, err := wire.Open(tr.sent(t, wire.KindData)[0], wire.Limits{})
+				require.NoError(t, err)
+				send(t, tr, newStranger("x"), h.ID(), a)
+				pass(healing)
+				requireAbsent(t, a, "k")
+				require.NoError(t, a.Set(t.Context(), "next", "v"))
+				require.Equal(t, uint64(2), a.Version("next").Seq)
+				b := open(t, tr, "b") // not earlier: it could not tell what is forged
+				pass(healing)
+				require.NoError(t, b.Set(t.Context(), "k", "real"))
+				pass(healing)
+				requireHolds(t, a, "k", "real")
+				requireHolds(t, b, "next", "v")
+			})
+		})
+	}
+}
+
+// answerForged makes a ask the stranger for a write, and answers with the given records and a vector that claims them.
+func answerForged(t *testing.T, tr *tap, x *stranger, h *wire.Header, own wire.ID, rs *wire.Records) {
+	t.Helper()
+	x.seq++
+	publish(t, tr, x.heartbeat())
+	pass(100 * time.Millisecond)
+	h.Head = x.seq
+	answered := false
+	for _, frame := range tr.sent(t, wire.KindWant) {
+		var want wire.Want
+		from, body, err := wire.Open(frame, wire.Limits{})
+		require.NoError(t, err)
+		require.NoError(t, want.Parse(body))
+		if from.ID() != own || want.To != h.ID() {
+			continue
+		}
+		answered = true
+		m := wire.Have{To: own, Series: want.Series, Last: true, Vector: []wire.VectorEntry{{ID: h.ID(), Head: x.seq}, {ID: own, Head: 1000}}}
+		require.NoError(t, tr.Publish(t.Context(), topic, wire.AppendHave(nil, h, &m, rs, true)))
+	}
+	require.True(t, answered, "a asked the stranger")
+}
+
+// storeForged has a read a stored snapshot with the given records and a vector that claims them.
+func storeForged(t *testing.T, tr *tap, h *wire.Header, own wire.ID, rs *wire.Records, a *podshare.Store[string]) {
+	t.Helper()
+	m := wire.Snapshot{Vector: []wire.VectorEntry{{ID: own, Head: 1000}}}
+	require.NoError(t, tr.Snapshot(t.Context(), topic, wire.AppendSnapshot(nil, h, &m, rs, true)))
+	require.NoError(t, a.Refresh(t.Context()))
+	require.NoError(t, tr.Snapshot(t.Context(), topic, nil))
+}
+
+// A stranger's word that something of the far future was forgotten drags no stamps along.
+func TestFloorOfTheFutureDragsNoKeyAlong(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr := &tap{Transport: newMemory(t)}
+		x := newStranger("x")
+		tr.onFetch = func(context.Context, string) ([]byte, error) {
+			rec := x.set("k", `"v"`)
+			h := x.header()
+			m := wire.Snapshot{Vector: []wire.VectorEntry{{ID: h.ID(), Head: x.seq}}, Floor: wire.MaxStamp}
+			return wire.AppendSnapshot(nil, &h, &m, x.records([]wire.Record{rec}), true), nil
+		}
+		a := open(t, tr, "a")
+		requireHolds(t, a, "k", "v")
+		require.NoError(t, a.Set(t.Context(), "new", "v"))
+		require.WithinDuration(t, time.Now(), a.Version("new").Timestamp, time.Minute)
 	})
 }
