@@ -131,6 +131,60 @@ func TestSeqSetJoinAlgebra(t *testing.T) {
 	}
 }
 
+// Sets of many runs are joined in another way than sets of few.
+func TestSeqSetJoinOfManyRunsAgreesWithItsTwin(t *testing.T) {
+	const highest = 2000
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		var sets [3]seqSet // two to join, and holes
+		var models [3]seqModel
+		for i := range sets {
+			models[i] = seqModel{}
+			for range rng.IntN(300) {
+				first := 1 + rng.Uint64N(highest)
+				last := first + rng.Uint64N(6)
+				sets[i].add(first, last)
+				models[i].add(first, last)
+			}
+		}
+		all, except := sets[0].clone(), sets[0].clone()
+		all.join(&sets[1], nil)
+		except.join(&sets[1], &sets[2])
+		for _, joined := range []*seqSet{&all, &except} {
+			if err := joined.check(); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+		}
+		for seq := uint64(1); seq <= highest+10; seq++ {
+			a, b, hole := models[0][seq], models[1][seq], models[2][seq]
+			if all.covers(seq) != (a || b) || except.covers(seq) != (a || b && !hole) {
+				t.Fatalf("seed %d: %d is in %v, %v, holes %v; joined %v, with holes %v", seed, seq, a, b, hole,
+					all.covers(seq), except.covers(seq))
+			}
+		}
+	}
+}
+
+// A join moves every run once: its memory is allocated in as many steps for many runs as for some. Adding them one by
+// one would move all runs above for each, and grow the set in ever more steps.
+func TestSeqSetJoinOfManyRunsAllocatesOnce(t *testing.T) {
+	join := func(n uint64) float64 {
+		var odd, even seqSet
+		for i := range n {
+			odd.add(4*i+3, 4*i+3)
+			even.add(4*i+5, 4*i+5)
+		}
+		return testing.AllocsPerRun(10, func() {
+			s := odd.clone()
+			s.join(&even, nil)
+		})
+	}
+	some, many := join(100), join(20_000)
+	if many > some {
+		t.Fatalf("%v allocations for 20,000 runs, %v for 100", many, some)
+	}
+}
+
 func TestSeqSetHashOfNothingIsZero(t *testing.T) {
 	if h := (&seqSet{}).hash(42); h != 0 {
 		t.Fatalf("%x", h)

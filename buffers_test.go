@@ -1,0 +1,84 @@
+package podshare
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/podshare/podshare/internal/wire"
+	"github.com/podshare/podshare/transport"
+)
+
+func openQuiet(t *testing.T) *Store[string] {
+	t.Helper()
+	tr := transport.NewMemoryTransport()
+	s, err := New[string](t.Context(), "topic", tr)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = s.Close()
+		_ = tr.Close()
+	})
+	return s
+}
+
+// What a frame was read into is used again for the next one, unless the frame was large or had many writes: it would be
+// kept for as long as no other comes.
+func TestBuffersOfALargeFrameAreNotReused(t *testing.T) {
+	s := openQuiet(t)
+	frame := func(records, bytes int) []byte {
+		h := wire.Header{Node: []byte("x"), Boot: 1, Clock: time.Now().UnixNano(), Codec: []byte("json")}
+		var rs wire.Records
+		rs.Reset(h.Node, h.Boot)
+		for i := range records {
+			rs.Add(&wire.Record{
+				Key: fmt.Append(nil, i), Seq: uint64(i + 1), Stamp: h.Clock, Value: fmt.Appendf(nil, "%q", strings.Repeat("v", bytes)),
+			})
+		}
+		return wire.AppendData(nil, &h, &rs, false)
+	}
+	for _, c := range []struct {
+		name           string
+		records, bytes int
+		reused         bool
+	}{
+		{"small", 1, 10, true},
+		{"large value", 1, maxReuse, false},
+		{"many writes", 2 * maxReuse / 64, 1, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := new(inbound[string])
+			require.Equal(t, c.reused, s.receive(in, frame(c.records, c.bytes)) == in)
+		})
+	}
+}
+
+// A frame that was published is used again for the next one, unless it grew large.
+func TestBuffersOfALargePublishAreNotReused(t *testing.T) {
+	s := openQuiet(t)
+	spare := func() *dataFrame {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.out.spare
+	}
+	require.NoError(t, s.Set(t.Context(), "k", "small"))
+	require.NotNil(t, spare())
+	require.NoError(t, s.Set(t.Context(), "k", strings.Repeat("v", frameTarget)))
+	require.Nil(t, spare())
+}
+
+// A queue that frames were taken from does not keep them reachable.
+func TestFramesTakenFromTheQueueAreLetGo(t *testing.T) {
+	first, second := &dataFrame{}, &dataFrame{}
+	first.records.Reset([]byte("a"), 1)
+	second.records.Reset([]byte("a"), 1)
+	out := outbox{frames: []*dataFrame{first, second}}
+	queue := out.frames
+	require.Same(t, first, out.first())
+	require.Nil(t, queue[0])
+	require.Same(t, second, out.first())
+	require.Nil(t, queue[1])
+	require.False(t, out.waiting())
+}
