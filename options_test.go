@@ -330,6 +330,44 @@ func TestTombstonesBeyondTheLimitAreForgottenOldestFirst(t *testing.T) {
 	})
 }
 
+// Origins are not forgotten before they had the time to be heard, nor while they are young; and one that is heard after
+// all is remembered.
+func TestOriginsAreForgottenLateAndRememberedWhenHeard(t *testing.T) {
+	const ttl = time.Minute
+	for name, tc := range map[string]struct {
+		store, strangers time.Duration // how long they run when the writes come
+	}{
+		"the store is young":      {0, time.Hour},
+		"the strangers are young": {2 * ttl, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var log errorLog
+				tr := newMemory(t)
+				s := open(t, tr, "a", log.to(), podshare.WithLimits[string](podshare.Limits{Origins: 3}),
+					podshare.WithTombstoneTTL[string](ttl))
+				pass(tc.store)
+				var xs []*stranger
+				for i := range 6 {
+					x := newStranger(fmt.Sprint("x", i))
+					x.boot -= uint64(tc.strangers) + uint64(6-i)
+					publish(t, tr, x.data(x.set("changing", fmt.Sprint(`"`, i, `"`))))
+					pass(time.Millisecond)
+					xs = append(xs, x)
+				}
+				pass(ttl - time.Second)
+				require.Zero(t, log.count(podshare.ErrTooMany), "forgotten early")
+				pass(time.Minute)
+				require.Equal(t, 1, log.count(podshare.ErrTooMany), "reports of what is forgotten")
+
+				publish(t, tr, xs[0].data(xs[0].set("late", `"v"`)))
+				synctest.Wait()
+				requireHolds(t, s, "late", "v")
+			})
+		})
+	}
+}
+
 // Runs of stores beyond the limit of origins are forgotten, the oldest silent ones first, and reported; those
 // whose writes are held are still needed.
 func TestOriginsBeyondTheLimitAreForgottenAndReported(t *testing.T) {

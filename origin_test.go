@@ -34,6 +34,18 @@ func TestOldestSilentOriginIsForgottenBeyondTheLimit(t *testing.T) {
 	require.False(t, os.covers(dot{older, 99}), "once it is heard, what it writes counts")
 }
 
+// An origin that is heard is not forgotten, however old it is and though it holds nothing.
+func TestLiveOriginIsNotForgotten(t *testing.T) {
+	os := newOrigins("me", 1, 2)
+	live := os.intern(wire.ID{Boot: 5, Node: 7}, "live")
+	os.at(live).peer = &peer{origin: live, live: true}
+	silent := os.intern(wire.ID{Boot: 6, Node: 8}, "silent")
+	os.at(silent).peer = &peer{origin: silent}
+	os.forgetOldest(100)
+	require.False(t, os.at(live).forgotten)
+	require.True(t, os.at(silent).forgotten)
+}
+
 // What is forgotten leaves the hash as if it had never been there, so that pods that forget and pods that
 // never knew agree.
 func TestForgottenOriginLeavesNothingInTheVectorHash(t *testing.T) {
