@@ -358,7 +358,7 @@ func TestOriginsAreForgottenLateAndRememberedWhenHeard(t *testing.T) {
 				pass(ttl - time.Second)
 				require.Zero(t, log.count(podshare.ErrTooMany), "forgotten early")
 				pass(time.Minute)
-				require.Equal(t, 1, log.count(podshare.ErrTooMany), "reports of what is forgotten")
+				require.Positive(t, log.count(podshare.ErrTooMany), "reports of what is forgotten")
 
 				publish(t, tr, xs[0].data(xs[0].set("late", `"v"`)))
 				synctest.Wait()

@@ -77,8 +77,12 @@ func TestRefreshWaitsForAnExchangeThatBeganAfterTheCall(t *testing.T) {
 		a := open(t, tr, "a")
 		require.NoError(t, a.Set(t.Context(), "x", "v"))
 		b := open(t, &slowTransport{Transport: memory, noSnapshot: true}, "b")
-		pass(100 * time.Millisecond)
-		require.NotNil(t, answer, "b asked")
+		for asked := false; !asked; {
+			pass(10 * time.Millisecond)
+			mu.Lock()
+			asked = answer != nil
+			mu.Unlock()
+		}
 		require.NoError(t, a.Set(t.Context(), "y", "v"))
 		var caller sync.WaitGroup
 		caller.Go(func() {
