@@ -76,6 +76,9 @@ func (s *adoption[T]) covers(d dot) bool {
 // testifies to, and its vector. A write that is refused here, with all of its batch, stays uncovered: a
 // covered dot that is not held is dead, and would be for everybody.
 func (r *replica[T]) adopt(at instant, s *adoption[T]) {
+	s.updates = slices.DeleteFunc(s.updates, func(u update[T]) bool {
+		return u.origin == self && !r.origins.covers(u.dot()) // a write of ours that we never made
+	})
 	holes := map[origin]*seqSet{}
 	for i := range s.updates {
 		u := &s.updates[i]

@@ -44,14 +44,14 @@ const scanBudget = 4096
 
 // takeWant begins to answer a peer, or repeats what it seems to have missed.
 func (r *replica[T]) takeWant(at instant, p *peer, m *wire.Want) {
-	if a := r.repair.answers[p.origin]; a != nil && a.series == m.Series {
+	if a := r.repair.answers[p.origin]; a != nil && a.series == m.Series && r.on(ruleOneAnswer) {
 		a.touched = at.mono
 		if a.acked == 0 {
 			r.resend(a)
 		}
 		return
 	}
-	if m.Series < p.wanted || m.Series == p.wanted && p.sentMany {
+	if (m.Series < p.wanted || m.Series == p.wanted && p.sentMany) && r.on(ruleOneAnswer) {
 		return // late, or repeated: chunks of two answers to one want must not mix
 	}
 	p.wanted, p.sentMany = m.Series, false

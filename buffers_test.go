@@ -55,10 +55,10 @@ func TestBuffersOfALargeFrameAreNotReused(t *testing.T) {
 	}
 }
 
-// A frame that was published is used again for the next one, unless it grew large.
+// The records of a frame that was published are used again for the next one, unless they grew large.
 func TestBuffersOfALargePublishAreNotReused(t *testing.T) {
 	s := openQuiet(t)
-	spare := func() *dataFrame {
+	spare := func() *wire.Records {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.out.spare
@@ -71,14 +71,17 @@ func TestBuffersOfALargePublishAreNotReused(t *testing.T) {
 
 // A queue that frames were taken from does not keep them reachable.
 func TestFramesTakenFromTheQueueAreLetGo(t *testing.T) {
-	first, second := &dataFrame{}, &dataFrame{}
-	first.records.Reset([]byte("a"), 1)
-	second.records.Reset([]byte("a"), 1)
-	out := outbox{frames: []*dataFrame{first, second}}
+	records := func() *wire.Records {
+		var rs wire.Records
+		rs.Reset([]byte("a"), 1)
+		return &rs
+	}
+	first, second := dataFrame{records: records()}, dataFrame{records: records()}
+	out := outbox{frames: []dataFrame{first, second}}
 	queue := out.frames
-	require.Same(t, first, out.first())
-	require.Nil(t, queue[0])
-	require.Same(t, second, out.first())
-	require.Nil(t, queue[1])
+	require.Same(t, first.records, out.first().records)
+	require.Zero(t, queue[0])
+	require.Same(t, second.records, out.first().records)
+	require.Zero(t, queue[1])
 	require.False(t, out.waiting())
 }

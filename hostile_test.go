@@ -193,6 +193,14 @@ func TestWritesInOurNameThatWeNeverMadeCountForNothing(t *testing.T) {
 			h, rs := forge(x, own, garbage)
 			publish(t, tr, wire.AppendData(nil, h, rs, true))
 		},
+		"unreadable, in an answer": func(t *testing.T, tr *tap, x *stranger, own wire.ID, _ *podshare.Store[string]) {
+			h, rs := forge(x, own, garbage)
+			answerForged(t, tr, x, h, own, rs)
+		},
+		"unreadable, in the stored snapshot": func(t *testing.T, tr *tap, x *stranger, own wire.ID, a *podshare.Store[string]) {
+			h, rs := forge(x, own, garbage)
+			storeForged(t, tr, h, own, rs, a)
+		},
 		"replaced by another's": func(t *testing.T, tr *tap, x *stranger, own wire.ID, _ *podshare.Store[string]) {
 			rec := x.set("theirs", `"v"`)
 			rs := x.records(nil)

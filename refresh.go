@@ -6,8 +6,8 @@ import (
 )
 
 // Refresh merges the stored snapshot into the store and waits for one exchange with another pod, so that
-// what that pod held at the time of the call is held here. It returns nil at once when no other pod is
-// there. It is never needed: stores repair themselves.
+// what that pod held at the time of the call is held here. It returns nil when no other pod is there, which a new
+// store knows after a second. It is never needed: stores repair themselves.
 func (s *Store[T]) Refresh(ctx context.Context) error {
 	s.mu.Lock()
 	closing := s.closing
@@ -32,7 +32,7 @@ func (s *Store[T]) Refresh(ctx context.Context) error {
 			s.mu.Unlock()
 			return ErrClosed
 		}
-		if len(s.core.peers.list) == 0 {
+		if len(s.core.peers.list) == 0 && (s.core.caughtUp || s.core.deaf) {
 			s.mu.Unlock()
 			return nil
 		}

@@ -103,12 +103,15 @@ func TestRefreshWaitsForAnExchangeThatBeganAfterTheCall(t *testing.T) {
 	})
 }
 
+// Alone, it returns at once, but for a new store, which waits a second for others to speak up.
 func TestRefreshAloneReturnsAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a := open(t, newMemory(t), "a")
-		start := time.Now()
-		require.NoError(t, a.Refresh(staying))
-		require.Zero(t, time.Since(start))
+		for _, wait := range []time.Duration{time.Second, 0} {
+			start := time.Now()
+			require.NoError(t, a.Refresh(staying))
+			require.Equal(t, wait, time.Since(start))
+		}
 	})
 }
 
@@ -228,5 +231,18 @@ func TestRefreshReturnsTheErrorOfTheSnapshotStore(t *testing.T) {
 		a := open(t, net.Pod("a"), "a")
 		net.SetStoreFaults(transporttest.StoreFaults{FetchError: 1})
 		require.ErrorIs(t, a.Refresh(t.Context()), transporttest.ErrInjected)
+	})
+}
+
+// Refresh right after New, before the first heartbeat of another pod was heard, waits for that.
+func TestRefreshOfANewStoreWaitsUntilItIsClearWhoIsThere(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr := newMemory(t)
+		a := open(t, tr, "a", podshare.WithSnapshotInterval[string](time.Hour))
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		pass(threeHeartbeats)
+		b := open(t, tr, "b")
+		require.NoError(t, b.Refresh(t.Context()))
+		requireHolds(t, b, "k", "v")
 	})
 }

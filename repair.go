@@ -276,7 +276,30 @@ func (r *replica[T]) late(at instant, a *ask[T]) {
 func (r *replica[T]) giveUp(at instant, a *ask[T]) {
 	r.repair.ask, r.repair.avoid = nil, a.to.origin
 	r.count.repairsFailed++
+	if a.joining {
+		r.coverHeld()
+	}
 	r.want(at, a.to.origin, a.full)
+}
+
+// coverHeld covers what was applied of an answer that broke off: others may learn it only from here.
+func (r *replica[T]) coverHeld() {
+	open := map[origin][]uint64{}
+	v := r.index.View()
+	defer v.Close()
+	for e := v.Next(); e != nil; e = v.Next() {
+		for p := range r.parts(e) {
+			if !r.origins.covers(p.dot()) {
+				open[p.origin] = append(open[p.origin], p.seq)
+			}
+		}
+	}
+	for o, seqs := range open {
+		slices.Sort(seqs)
+		for _, seq := range seqs {
+			r.origins.cover(o, seq, seq)
+		}
+	}
 }
 
 func (r *replica[T]) sendMore(at instant, a *ask[T]) {
@@ -290,10 +313,12 @@ func (r *replica[T]) sendMore(at instant, a *ask[T]) {
 // takeList answers a peer that counts the unlisted origins differently: list them all.
 func (r *replica[T]) takeList(at instant, p *peer, m *wire.List) {
 	a := r.repair.ask
-	if a == nil || a.to != p || a.series != m.Series || a.all || a.next > 0 || len(a.early) > 0 {
+	if a == nil || a.to != p || a.series != m.Series || a.all || (a.next > 0 || len(a.early) > 0) && r.on(ruleOneAnswer) {
 		return
 	}
-	r.repair.series++
+	if r.on(ruleOneAnswer) {
+		r.repair.series++
+	}
 	a.all, a.series = true, r.repair.series // another want: chunks of both must not mix
 	r.sendWant(at)
 }

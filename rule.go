@@ -32,6 +32,7 @@ const (
 	ruleAbsence
 	ruleHoles
 	ruleRefuseBatch
+	ruleOneAnswer
 )
 
 func (r *replica[T]) on(x rule) bool { return r.cfg.off&x == 0 }

@@ -16,10 +16,11 @@ func repairScenarios() []scenario {
 		{name: "a want leaves out what its sender takes for dead", script: deadWriter, breaks: ruleRestHash},
 		{name: "the peer goes on writing while it answers", script: writesDuringAnswer, breaks: ruleCaptureVector},
 		{name: "a repair that breaks off leaves nothing behind", script: brokenRepair, breaks: ruleRepairAtOnce},
+		{name: "what a joiner took of an answer that broke off is sent on", script: brokenJoin},
 		{name: "answers to two wants do not mix", script: mixedAnswers, breaks: ruleSeries},
-		{name: "a want that arrives twice has one answer", script: repeatedWant},
-		{name: "a want of all origins that arrives twice has one answer", script: repeatedWantOfAll},
-		{name: "a want turns into one of all origins before anything is answered, or not at all", script: lateList},
+		{name: "a want that arrives twice has one answer", script: repeatedWant, breaks: ruleOneAnswer},
+		{name: "a want of all origins that arrives twice has one answer", script: repeatedWantOfAll, breaks: ruleOneAnswer},
+		{name: "a want turns into one of all origins before anything is answered, or not at all", script: lateList, breaks: ruleOneAnswer},
 		{name: "one pod collected before an older write arrived", script: collectedEarly, breaks: ruleCompareDigest},
 		{name: "dead origins are not forgotten", script: manyDeploys},
 		{name: "watchers hear of quick writes in order", script: quickWrites},
@@ -362,4 +363,36 @@ func quickWrites(w *sim.World) {
 	w.HealAll()
 	w.Settle()
 	w.Want("k", "v199")
+}
+
+// A store that holds nothing applies the chunks of an answer as they come. The answerer dies in the middle, and nobody
+// else has what it sent: c must get it from j.
+//
+//	a: ── set b0 … b9 ─┬─ chunk 0 ─┤dead
+//	j: ── joins, want ─╯───────────┴── holds b…, and has covered none of it ──┬─ ?
+//	c: ── (does not hear a, nor j until a is dead) ───────────────────────────╯
+func brokenJoin(w *sim.World) {
+	w.Pods("a", "c")
+	w.Cut("a", "c")
+	for i := range 10 {
+		w.Pod("a").Set(fmt.Sprint("b", i), fmt.Sprint(i, strings.Repeat("!", 140<<10)))
+	}
+	w.Filter = func(from, _ *sim.Pod, f sim.Frame) bool {
+		if f.Kind != wire.KindHave.String() || from.Name != "a" {
+			return true
+		}
+		_, index := chunkOf(f)
+		if index == 1 {
+			w.After(0, from.Stop)
+		}
+		return index == 0
+	}
+	w.Pod("c")
+	w.CutOneWay("c", "j")
+	w.CutOneWay("j", "c")
+	w.Start(sim.PodConfig{Name: "j", NoSnapshot: true})
+	w.Settle()
+	w.Filter = nil
+	w.Heal("j", "c")
+	w.Settle()
 }

@@ -276,6 +276,7 @@ func TestPanickingFilterCostsItsWatcher(t *testing.T) {
 func TestFilterMayCallTheStore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := open(t, newMemory(t), "a")
+		require.NoError(t, s.Synced(t.Context())) // so that Refresh has nobody to wait for
 		var errs []error
 		events := s.Watch(t.Context(), podshare.WatchFilter(func(key string) bool {
 			if key != "k" {

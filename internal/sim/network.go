@@ -10,6 +10,7 @@ type Network struct {
 	Drop, Duplicate, Corrupt, Late float64       // probabilities
 	Delay                          time.Duration // the longest, usually
 	LateDelay                      time.Duration // the longest of late frames
+	Again                          float64       // probability that a frame for one pod comes again, a while later
 
 	// Filter, if set, sees every frame on its way from one pod to another, and drops it by returning false.
 	Filter func(from, to *Pod, f Frame) bool
@@ -22,6 +23,9 @@ func (n *Network) init() {
 	n.Delay = 5 * time.Millisecond
 	n.LateDelay = 5 * time.Second
 }
+
+// againDelay is the longest delay of a frame that comes again: about as long as an exchange may take.
+const againDelay = 2 * time.Second
 
 // Cut separates the pod from the others named, from all if none is.
 func (w *World) Cut(name string, others ...string) {
@@ -46,7 +50,7 @@ func (w *World) Heal(name string, others ...string) {
 func (w *World) HealAll() {
 	clear(w.cut)
 	w.healed = w.queue.now
-	w.Drop, w.Duplicate, w.Corrupt, w.Late, w.Filter = 0, 0, 0, 0, nil
+	w.Drop, w.Duplicate, w.Corrupt, w.Late, w.Again, w.Filter = 0, 0, 0, 0, 0, nil
 	w.Tracef("network healed")
 }
 
@@ -85,18 +89,26 @@ func (w *World) deliver(from, to *Pod, f Frame) {
 	if w.chance(w.Duplicate) {
 		w.Pass(from, to, f)
 	}
+	if f.To != "" && w.chance(w.Again) {
+		w.pass(from, to, f, againDelay)
+	}
 }
 
 // Pass delivers a frame some time later, unless the pods are separated by then or were when it was sent.
 func (w *World) Pass(from, to *Pod, f Frame) {
+	longest := w.Delay
+	if w.chance(w.Late) {
+		longest = w.LateDelay
+	}
+	w.pass(from, to, f, longest)
+}
+
+func (w *World) pass(from, to *Pod, f Frame, longest time.Duration) {
 	link := [2]string{from.Name, to.Name}
 	if w.cut[link] {
 		return
 	}
-	delay := w.rng.Int64N(int64(w.Delay) + 1)
-	if w.chance(w.Late) {
-		delay = w.rng.Int64N(int64(w.LateDelay) + 1)
-	}
+	delay := w.rng.Int64N(int64(longest) + 1)
 	corrupt := w.chance(w.Corrupt)
 	sent := Frame{To: f.To, Kind: f.Kind, Bytes: bytes.Clone(f.Bytes)}
 	if corrupt {

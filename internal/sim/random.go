@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 )
 
@@ -12,6 +13,7 @@ type profile struct {
 	pods                                        int
 	network, partitions, crashes, leaves, clock bool
 	poison, refusals, store, owned, deadlines   bool
+	again                                       bool // frames of repair come again, and answers are long
 	length                                      time.Duration
 	pace                                        time.Duration // between two actions, on average
 }
@@ -26,6 +28,7 @@ func Random(w *World) {
 		length: time.Duration(20+rng.IntN(200)) * time.Second,
 		pace:   time.Duration(50+rng.IntN(1500)) * time.Millisecond,
 	}}
+	s.again = !w.Merge && rng.IntN(4) == 0 // with Merge large values would only grow
 	w.Tracef("profile %+v", s.profile)
 	s.begin()
 	for w.Now() < s.length {
@@ -72,6 +75,9 @@ func (s *schedule) begin() {
 		w.Corrupt = s.rng.Float64() * 0.05
 		w.Delay = time.Duration(1+s.rng.Int64N(200)) * time.Millisecond
 	}
+	if s.again {
+		w.Again = s.rng.Float64()
+	}
 }
 
 // act does one thing.
@@ -82,6 +88,10 @@ func (s *schedule) act() {
 		return
 	}
 	p := live[s.rng.IntN(len(live))]
+	if s.again && s.rng.IntN(3) == 0 {
+		s.bulk(p)
+		return
+	}
 	switch n := s.rng.IntN(100); {
 	case n < 72:
 		s.write(p)
@@ -149,6 +159,12 @@ func (s *schedule) write(p *Pod) {
 	default:
 		_ = send(op)
 	}
+}
+
+// bulk writes a value that fills a chunk of an answer by itself, so that what a pod missed takes many of them.
+func (s *schedule) bulk(p *Pod) {
+	const chunk = 140 << 10
+	_ = p.Write(Op{Key: fmt.Sprintf("b%d", s.rng.IntN(8)), Value: s.value() + strings.Repeat("!", chunk)})
 }
 
 func (s *schedule) many(del bool) []Op {
