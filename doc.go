@@ -69,5 +69,6 @@
 // Stores on one MemoryTransport see each other's writes within microseconds, and run inside testing/synctest,
 // where heartbeats take no time. Package transport/transporttest has a network that drops, delays,
 // duplicates, reorders, corrupts and partitions from a seed, and the contract that a Transport owes as a test
-// suite.
+// suite. Package podsharetest makes clusters on it, whose pods are cut off, killed and restarted, and waits until
+// they agree.
 package podshare

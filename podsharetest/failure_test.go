@@ -69,6 +69,19 @@ func TestReportOfManyDifferencesIsShort(t *testing.T) {
 	require.Contains(t, got, "… and 90 more keys differ\n")
 }
 
+// Values alone would not show it: both sides of the cut write the same.
+func TestPodsWithDifferentVersionsAreNotConverged(t *testing.T) {
+	got := failure(t, func(t *recorder) {
+		c := podsharetest.NewCluster[string](t, 2)
+		c.Cut(0)
+		setIn(t, c.Store(0), "k", "v")
+		setIn(t, c.Store(1), "k", "v")
+		c.WaitConverged()
+	})
+	require.Contains(t, got, `pod-0: "v", write 1 of pod-0`)
+	require.Contains(t, got, `pod-1: "v", write 1 of pod-1`)
+}
+
 // Versions alone would not show it: with a Merger they are those of the newest write.
 func TestPodsThatMergeDifferentlyDoNotConverge(t *testing.T) {
 	join := func(by string) podshare.Option[string] {

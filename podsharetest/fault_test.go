@@ -85,6 +85,7 @@ func TestPodFaultsFailCallsOfThePod(t *testing.T) {
 		c.Heal() // leaves the faults
 		require.ErrorIs(t, c.Store(0).Set(t.Context(), "k", "v"), podshare.ErrBroadcast)
 		c.Calm()
+		c.Heal() // brings nothing back
 		require.NoError(t, c.Store(0).Set(t.Context(), "k", "w"))
 		c.WaitConverged()
 	})
