@@ -48,9 +48,9 @@ func WithPatience(d time.Duration) Option {
 	return option(func(c *config) { c.patience = d })
 }
 
-// WithPanicsAllowed lets a test pass though a callback of a store panicked: a Merger, a codec, a filter. A store
-// survives that and reports [podshare.ErrPanic], which [Cluster.Errors] returns; by default it also fails the
-// test, as it would go unnoticed otherwise.
+// WithPanicsAllowed lets a test pass though a store reported that a callback panicked: a Merger, a codec, a filter. A
+// store survives that and reports [podshare.ErrPanic], which [Cluster.Errors] returns; by default it also fails the
+// test, as it would go unnoticed otherwise. A panic that a caller was told of, as the error of a Set, is the caller's.
 func WithPanicsAllowed() Option {
 	return option(func(c *config) { c.panicsAllowed = true })
 }
