@@ -10,7 +10,7 @@ import (
 // subscription is what connects a store to its transport. The channels are closed by the transport.
 type subscription struct {
 	frames, inbox <-chan []byte
-	echoFree      EchoFree           // the transport, if it is that
+	echoFree      EchoFree           // the transport or what it wraps, if one is that
 	leave         context.CancelFunc // ends the subscriptions, as the end of the store does
 }
 
@@ -43,7 +43,7 @@ func (s *Store[T]) attach(ctx, run context.Context) error {
 }
 
 func (s *Store[T]) subscribe(run context.Context) (sub subscription, err error) {
-	sub.echoFree, _ = s.transport.(EchoFree)
+	sub.echoFree, _ = capability[EchoFree](s.transport)
 	sub.frames, err = s.transport.Subscribe(run, s.channel)
 	if err != nil {
 		return sub, fmt.Errorf("podshare: subscribe to %q: %w", s.topic, err)

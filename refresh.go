@@ -15,12 +15,14 @@ func (s *Store[T]) Refresh(ctx context.Context) error {
 	if closing {
 		return ErrClosed
 	}
-	stored, err := s.transport.FetchSnapshot(ctx, s.channel)
-	if err != nil {
-		return fmt.Errorf("podshare: fetch snapshot: %w", err)
-	}
-	if _, _, err := s.absorb(stored); err != nil {
-		return err
+	for _, place := range s.snapshots.places {
+		stored, err := place.FetchSnapshot(ctx, s.channel)
+		if err != nil {
+			return fmt.Errorf("podshare: fetch snapshot: %w", err)
+		}
+		if _, _, err := s.absorb(stored); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	target := s.core.repair.completed + 1

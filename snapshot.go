@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -27,28 +28,54 @@ const lookLater = 10
 const snapshotTimeout = 30 * time.Second
 
 type snapshotter struct {
-	soon  chan struct{} // one token: own writes are not stored yet
-	later chan struct{} // one token: other writes may not be stored yet
+	places []*snapshotPlace // at least one
+	soon   chan struct{}    // one token: own writes are not stored yet
+	later  chan struct{}    // one token: other writes may not be stored yet
 
-	// The rest belongs to the snapshotter goroutine, and to Close after it has ended.
-	seed    maphash.Seed
-	written uint64 // hash of what was last found or put in the store; 0: nothing
+	seed maphash.Seed
 }
 
-func (p *snapshotter) init() {
+// snapshotPlace is one of the places that keep the snapshot: the transport, and each layer around it that has
+// snapshots of its own. They are fetched and stored one by one, so that one that fails holds up no other.
+type snapshotPlace struct {
+	SnapshotStore
+
+	// The rest belongs to the snapshotter goroutine, and to Close after it has ended.
+	unstored bool   // it lacks something, or may
+	written  uint64 // hash of what was last put there; 0: nothing, or what must be read again
+}
+
+func (p *snapshotter) init(t Transport) {
+	p.places = snapshotPlaces(t)
 	p.soon = make(chan struct{}, 1)
 	p.later = make(chan struct{}, 1)
 	p.seed = maphash.MakeSeed()
 }
 
-// load merges the stored snapshot into a new store.
-func (s *Store[T]) load(ctx context.Context) error {
-	data, err := s.transport.FetchSnapshot(ctx, s.channel)
-	if err != nil {
-		return fmt.Errorf("podshare: fetch snapshot of %q: %w", s.topic, err)
+// snapshotPlaces returns the places of a transport, the outermost layer first: what is near does not wait for
+// what is far.
+func snapshotPlaces(t Transport) (places []*snapshotPlace) {
+	for {
+		k, ok := capability[SnapshotKeeper](t)
+		if !ok {
+			return append(places, &snapshotPlace{SnapshotStore: t})
+		}
+		places = append(places, &snapshotPlace{SnapshotStore: k.OwnSnapshots()})
+		t = k.Unwrap()
 	}
-	if _, _, err := s.absorb(data); err != nil {
-		s.report(err) // whoever is alive has all of it
+}
+
+// load merges what is stored into a new store. It begins with the innermost place, which all pods share: what
+// that covers of the others need not be decoded.
+func (s *Store[T]) load(ctx context.Context) error {
+	for _, place := range slices.Backward(s.snapshots.places) {
+		data, err := place.FetchSnapshot(ctx, s.channel)
+		if err != nil {
+			return fmt.Errorf("podshare: fetch snapshot of %q: %w", s.topic, err)
+		}
+		if _, _, err := s.absorb(data); err != nil {
+			s.report(err) // whoever is alive has all of it
+		}
 	}
 	return nil
 }
@@ -194,22 +221,26 @@ func (s *Store[T]) runSnapshotter() {
 	}
 }
 
-// persist adds what changed since the last time to the stored snapshot. If that fails it counts as not stored.
+// persist adds what changed since the last time to the stored snapshots. Where that fails it counts as not
+// stored.
 func (s *Store[T]) persist(ctx context.Context) error {
 	s.mu.Lock()
-	unstored := s.core.unstored
+	changed := s.core.unstored.any
 	s.core.unstored = unstoredWrites{}
 	s.mu.Unlock()
-	if !unstored.any {
-		return nil
+	var errs []error
+	for _, place := range s.snapshots.places {
+		place.unstored = place.unstored || changed
+		if !place.unstored {
+			continue
+		}
+		if err := s.mergeStored(ctx, place); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		place.unstored = false
 	}
-	err := s.mergeStored(ctx, &s.snapshots)
-	if err != nil {
-		s.mu.Lock()
-		s.core.unstored.any = true
-		s.mu.Unlock()
-	}
-	return err
+	return errors.Join(errs...)
 }
 
 // unstoredWrites says whether the stored snapshot lacks something of a replica's state.
@@ -218,13 +249,14 @@ type unstoredWrites struct {
 	toldAny, toldOwn bool // the snapshotter knows
 }
 
-func (s *Store[T]) mergeStored(ctx context.Context, p *snapshotter) error {
-	stored, err := s.transport.FetchSnapshot(ctx, s.channel)
+func (s *Store[T]) mergeStored(ctx context.Context, p *snapshotPlace) error {
+	seed := s.snapshots.seed
+	stored, err := p.FetchSnapshot(ctx, s.channel)
 	if err != nil {
 		return fmt.Errorf("podshare: fetch snapshot: %w", err)
 	}
 	var refused []*update[T]
-	if len(stored) == 0 || maphash.Bytes(p.seed, stored) != p.written {
+	if len(stored) == 0 || maphash.Bytes(seed, stored) != p.written {
 		var more bool
 		more, refused, err = s.absorb(stored)
 		if err != nil {
@@ -235,12 +267,12 @@ func (s *Store[T]) mergeStored(ctx context.Context, p *snapshotter) error {
 		}
 	}
 	data := s.encodeSnapshot(refused)
-	if err := s.transport.Snapshot(ctx, s.channel, data); err != nil {
+	if err := p.Snapshot(ctx, s.channel, data); err != nil {
 		return fmt.Errorf("podshare: store snapshot: %w", err)
 	}
 	p.written = 0 // what is refused must be read again next time, to be carried over again
 	if len(refused) == 0 {
-		p.written = maphash.Bytes(p.seed, data)
+		p.written = maphash.Bytes(seed, data)
 	}
 	s.counts.snapshots.Add(1)
 	s.counts.snapshotBytes.Store(int64(len(data)))

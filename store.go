@@ -137,7 +137,7 @@ func newStore[T any](topic string, t Transport, cfg *config[T]) *Store[T] {
 	s.core = newReplica(rc, s.now())
 	s.core.out.changed = s.dispatch
 	s.index = s.core.index
-	s.snapshots.init()
+	s.snapshots.init(t)
 	s.callbacks.init()
 	return s
 }

@@ -11,6 +11,10 @@ import (
 //
 // All methods are used by several goroutines at once. Package transport has implementations, package
 // transport/transporttest the contract as a test suite.
+//
+// A Transport that wraps another may have a method Unwrap() Transport. What a Transport may implement besides,
+// [EchoFree] and [SnapshotKeeper], is then looked for in it first, and then in what it wraps. So it must leave
+// frames and the channels of Subscribe as they are.
 type Transport interface {
 	// Publish sends msg to every subscription of the topic. msg is the transport's to keep; it is never
 	// changed after the call. It returns when ctx ends, at the latest.
@@ -34,6 +38,40 @@ type Transport interface {
 type EchoFree interface {
 	// PublishExcept is Publish to all but the subscription that own, as returned by Subscribe, belongs to.
 	PublishExcept(ctx context.Context, topic string, msg []byte, own <-chan []byte) error
+}
+
+// SnapshotStore keeps one snapshot per topic. Every [Transport] is one.
+type SnapshotStore interface {
+	// Snapshot is that of Transport.
+	Snapshot(ctx context.Context, topic string, data []byte) error
+
+	// FetchSnapshot is that of Transport.
+	FetchSnapshot(ctx context.Context, topic string) ([]byte, error)
+}
+
+// SnapshotKeeper is what a Transport that wraps another may implement besides, if it keeps snapshots of its
+// own. A [Store] then starts from both, its and those of the wrapped one, and adds to each what is missing
+// there: neither an old one nor one that fails takes anything from the other.
+type SnapshotKeeper interface {
+	// Unwrap returns the wrapped transport, always the same.
+	Unwrap() Transport
+
+	// OwnSnapshots returns what this layer keeps, always the same.
+	OwnSnapshots() SnapshotStore
+}
+
+// capability returns what t, or else what it wraps, implements besides Transport.
+func capability[C any](t Transport) (c C, ok bool) {
+	for {
+		if c, ok = t.(C); ok {
+			return c, true
+		}
+		w, wraps := t.(interface{ Unwrap() Transport })
+		if !wraps {
+			return c, false
+		}
+		t = w.Unwrap()
+	}
 }
 
 // topicName is what a topic is called on the transport, and inboxName the topic that only the stores of
