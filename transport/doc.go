@@ -6,5 +6,8 @@
 //
 // [MemoryTransport] connects the stores of one process: tests, examples, programs of a single pod.
 //
+// [WithSnapshotFile] wraps any of them: its snapshots are also kept in files, and survive a restart of the whole
+// fleet.
+//
 // To test a transport of your own, run the contract suite in package transporttest against it.
 package transport

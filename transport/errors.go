@@ -16,4 +16,15 @@ var (
 	// ErrQueueFull is reported to a transport's error handler, wrapped with the topic, when a subscriber
 	// does not keep up and frames are dropped for it.
 	ErrQueueFull = errors.New("transport: subscriber queue full, frames dropped")
+
+	// ErrSnapshotDirInUse is wrapped by the error of [WithSnapshotFile] when another transport, of any process,
+	// has the directory open.
+	ErrSnapshotDirInUse = errors.New("transport: snapshot directory is in use")
+
+	// ErrSnapshotDamaged is reported to a transport's error handler, wrapped with path and topic, for a snapshot
+	// file that cannot be used and was set aside.
+	ErrSnapshotDamaged = errors.New("transport: snapshot file is damaged")
+
+	// ErrSnapshotTooLarge is returned when a snapshot is larger than the transport's limit.
+	ErrSnapshotTooLarge = errors.New("transport: snapshot is too large")
 )
