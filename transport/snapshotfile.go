@@ -15,9 +15,9 @@ import (
 //
 // A store uses the files and the wrapped transport's snapshots side by side ([podshare.SnapshotKeeper]): it
 // starts from both, and adds to each what is missing there, whatever becomes of the other. A file holds the
-// whole state and is durable when the store has stored it, so that a crash loses no more than the writes of
-// the store's last snapshot interval. Those another pod made reach the file after 10 to 20 intervals; from
-// then on no two pods have to lose their disks at once.
+// whole state and is durable when the store has stored it. So a fleet whose pods all die at once loses no more
+// than the writes of the last moments: what [podshare.WithSnapshotInterval] lets gather, and the storing itself.
+// The writes of others reach a pod's file 10 to 20 intervals later, and are then on more than one disk.
 //
 // For each topic there are two files: the newest state, which is always whole and may be copied at any time,
 // and the one before. A file that is damaged (its checksum is wrong, or it cannot be read to its end) is set
@@ -27,9 +27,9 @@ import (
 //
 // All methods are safe for concurrent use. It runs no goroutine.
 type SnapshotFileTransport struct {
-	podshare.Transport // the wrapped one
-	files              snapshotDir
-	close              func() error
+	inner podshare.Transport
+	files snapshotDir
+	close func() error // does it once
 }
 
 // A SnapshotFileOption configures [WithSnapshotFile].
@@ -61,9 +61,9 @@ func WithSnapshotFileOnError(fn func(error)) SnapshotFileOption {
 // with [ErrSnapshotDirInUse]. (The lock is the kernel's and ends with the process. There is none on systems that
 // have neither flock nor Windows' sharing modes.)
 //
-// The directory is this pod's own: give each pod one, on a disk that outlives it. The time between two writes of
-// a file is the store's snapshot interval, at least: where states are large, make that longer
-// ([podshare.WithSnapshotInterval]).
+// The directory is this pod's own: give each pod one, on a disk that outlives it, with room for three states per
+// topic. A disk that hangs holds up the store's snapshots and its Close; reads and writes of the store go on.
+// To write less, make the store's snapshot interval longer: it is the pace at which files are written, at most.
 //
 // Close closes t too. After an error t is as it was.
 func WithSnapshotFile(t podshare.Transport, dir string, opts ...SnapshotFileOption) (*SnapshotFileTransport, error) {
@@ -73,7 +73,7 @@ func WithSnapshotFile(t podshare.Transport, dir string, opts ...SnapshotFileOpti
 	case dir == "":
 		return nil, errors.New("transport: no directory for snapshots")
 	}
-	w := &SnapshotFileTransport{Transport: t}
+	w := &SnapshotFileTransport{inner: t}
 	w.files.init(dir)
 	for _, opt := range opts {
 		opt(w)
@@ -86,7 +86,7 @@ func WithSnapshotFile(t podshare.Transport, dir string, opts ...SnapshotFileOpti
 }
 
 // Unwrap returns the wrapped transport.
-func (t *SnapshotFileTransport) Unwrap() podshare.Transport { return t.Transport }
+func (t *SnapshotFileTransport) Unwrap() podshare.Transport { return t.inner }
 
 // OwnSnapshots returns the files, without the wrapped transport's snapshots. Its Snapshot returns when data is
 // durable. If it fails, what was stored before is still there, and storing may be tried again. Its errors are
@@ -94,17 +94,27 @@ func (t *SnapshotFileTransport) Unwrap() podshare.Transport { return t.Transport
 // and those of the file system.
 func (t *SnapshotFileTransport) OwnSnapshots() podshare.SnapshotStore { return &t.files }
 
+// Publish is that of the wrapped transport.
+func (t *SnapshotFileTransport) Publish(ctx context.Context, topic string, msg []byte) error {
+	return t.inner.Publish(ctx, topic, msg)
+}
+
+// Subscribe is that of the wrapped transport.
+func (t *SnapshotFileTransport) Subscribe(ctx context.Context, topic string) (<-chan []byte, error) {
+	return t.inner.Subscribe(ctx, topic)
+}
+
 // Snapshot stores data in the file of topic and in the wrapped transport. Both are tried, and the errors of
 // both returned: after one, the other may hold data.
 func (t *SnapshotFileTransport) Snapshot(ctx context.Context, topic string, data []byte) error {
-	return errors.Join(t.files.Snapshot(ctx, topic, data), t.Transport.Snapshot(ctx, topic, data))
+	return errors.Join(t.files.Snapshot(ctx, topic, data), t.inner.Snapshot(ctx, topic, data))
 }
 
 // FetchSnapshot returns the wrapped transport's snapshot, which all pods share, and that of the file only if
 // there is none. One cannot replace the other: who merges snapshots reads both, as stores do, through
 // [SnapshotFileTransport.OwnSnapshots] and [SnapshotFileTransport.Unwrap].
 func (t *SnapshotFileTransport) FetchSnapshot(ctx context.Context, topic string) ([]byte, error) {
-	data, err := t.Transport.FetchSnapshot(ctx, topic)
+	data, err := t.inner.FetchSnapshot(ctx, topic)
 	if err != nil || len(data) > 0 {
 		return data, err
 	}
