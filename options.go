@@ -187,8 +187,9 @@ func WithNodeID[T any](id string) Option[T] {
 const maxNodeID = 255
 
 // WithSnapshotInterval sets how long writes gather before they are added to the stored snapshot, from which
-// pods start. The default is 200 ms, which zero means too. A write that is not in the snapshot yet is not
-// lost with it: any live pod has it.
+// pods start. The default is 200 ms, which zero means too. Where fetching and storing takes long, they gather
+// longer: four times that, up to 30 s. A write that is not in the snapshot yet is not lost with it: any live pod
+// has it.
 func WithSnapshotInterval[T any](d time.Duration) Option[T] {
 	return durationOption("snapshot interval", d, defaultSnapshotInterval,
 		func(c *config[T], d time.Duration) { c.snapshotInterval = d })

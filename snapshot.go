@@ -27,6 +27,10 @@ const lookLater = 10
 // snapshotTimeout bounds one fetching and storing.
 const snapshotTimeout = 30 * time.Second
 
+// restFactor is how many times as long as fetching and storing took the snapshotter then rests, for up to
+// snapshotTimeout: large states under constant writes take a fifth of a core and of the disk, not all of it.
+const restFactor = 4
+
 type snapshotter struct {
 	places []*snapshotPlace // at least one
 	soon   chan struct{}    // one token: own writes are not stored yet
@@ -192,8 +196,10 @@ func (s *Store[T]) runSnapshotter() {
 	p := &s.snapshots
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var due time.Time // zero: nothing is to be stored
+	var due time.Time    // zero: nothing is to be stored
+	var rested time.Time // nothing is stored before
 	plan := func(d time.Duration) {
+		d = max(d, time.Until(rested))
 		if at := time.Now().Add(d); due.IsZero() || at.Before(due) {
 			due = at
 			timer.Reset(d)
@@ -210,9 +216,11 @@ func (s *Store[T]) runSnapshotter() {
 			plan(lookLater*debounce + rand.N(lookLater*debounce)) //nolint:gosec // jitter
 		case <-timer.C:
 			due = time.Time{}
+			began := time.Now()
 			ctx, cancel := context.WithTimeout(s.base, snapshotTimeout)
 			err := s.persist(ctx)
 			cancel()
+			rested = time.Now().Add(min(restFactor*time.Since(began), snapshotTimeout))
 			if err != nil {
 				s.report(err)
 				plan(lookLater * debounce)

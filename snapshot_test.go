@@ -72,6 +72,28 @@ func TestWritesGatherForTheSnapshotInterval(t *testing.T) {
 	})
 }
 
+// Storing that takes long is done the less often: it takes a fifth of the time at most. Close waits for no rest.
+func TestSnapshotsThatTakeLongAreStoredLessOften(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr := &tap{Transport: newMemory(t)}
+		tr.onSnapshot = func(ctx context.Context, topic string, data []byte) error {
+			time.Sleep(3 * time.Second)
+			return tr.Transport.Snapshot(ctx, topic, data)
+		}
+		s := open(t, tr, "a")
+		for range 600 {
+			require.NoError(t, s.Set(t.Context(), "k", "v"))
+			pass(100 * time.Millisecond)
+		}
+		require.Equal(t, uint64(4), s.Stats().Snapshots, "one in 15 s of a minute")
+		require.NoError(t, s.Set(t.Context(), "k", "last"))
+		before := time.Now()
+		require.NoError(t, s.Close())
+		require.Equal(t, 3*time.Second, time.Since(before))
+		requireHolds(t, open(t, tr.Transport, "b"), "k", "last")
+	})
+}
+
 // N pods do not store everything N times.
 func TestWriteIsStoredByItsAuthorOnly(t *testing.T) {
 	bubble(t, func(t *testing.T) {
