@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,20 +10,32 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/podshare/podshare/internal/wire"
-	"github.com/podshare/podshare/transport"
 )
 
 func openQuiet(t *testing.T) *Store[string] {
 	t.Helper()
-	tr := transport.NewMemoryTransport()
-	s, err := New[string](t.Context(), "topic", tr)
+	s, err := New[string](t.Context(), "topic", nowhere{})
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		_ = s.Close()
-		_ = tr.Close()
-	})
+	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
+
+// nowhere is a transport that leads to nobody.
+type nowhere struct{}
+
+func (nowhere) Publish(context.Context, string, []byte) error { return nil }
+
+func (nowhere) Subscribe(ctx context.Context, _ string) (<-chan []byte, error) {
+	frames := make(chan []byte)
+	context.AfterFunc(ctx, func() { close(frames) })
+	return frames, nil
+}
+
+func (nowhere) Snapshot(context.Context, string, []byte) error { return nil }
+
+func (nowhere) FetchSnapshot(context.Context, string) ([]byte, error) { return nil, nil }
+
+func (nowhere) Close() error { return nil }
 
 // What a frame was read into is used again for the next one, unless the frame was large or had many writes: it would be
 // kept for as long as no other comes.
