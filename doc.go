@@ -22,7 +22,9 @@
 //
 // [Store.SetMany] and [Store.DeleteMany] change several keys in one step. [Store.TrySet] writes if nobody on
 // this store was faster. [Store.Seed] gives an empty store its defaults. [WithMerger] joins concurrent writes
-// of a key where otherwise the newest wins. [Store.Health] says how a pod stands to the others.
+// of a key where otherwise the newest wins. [Store.Update] changes a value by what it was. [Store.SetTTL] and
+// [Store.SetOwned] store what ends by itself: after a time, or with this pod. [Store.Health] says how a pod stands to
+// the others, [Store.Ready] whether it has caught up with them.
 //
 // # Guarantees
 //
@@ -44,6 +46,8 @@
 //   - Bad input is harmless: a frame that is corrupt, foreign or of the future is reported and dropped whole.
 //   - A clean end: [Store.Close] sends what waits, stores the snapshot and leaves no goroutine behind.
 //   - A pod that is cut off says so: [Store.Health], and a [HealthError] to the error handler.
+//   - Expiry: a key with a TTL is never served past its deadline, an owned key not beyond its owner's lease, and each
+//     watcher gets one [EventExpire].
 //
 // There are no linearizable reads and no locks across pods: two pods may read different values at the same
 // time, and TrySet guards against other callers of the same store only.
