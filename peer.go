@@ -232,7 +232,7 @@ func (r *replica[T]) takeHeartbeat(at instant, p *peer, m *wire.Heartbeat) {
 	if p.since < r.peers.hurried {
 		r.peers.others++
 	}
-	if r.peers.others > enoughAnswers {
+	if ow := r.owners[self]; r.peers.others > enoughAnswers && (ow == nil || len(ow.keys) == 0) { // else it waits for ours
 		r.peers.nextBeat, r.peers.urgent = r.peers.planned, false // enough others have answered the newcomer
 	}
 	r.compare(at, p)
