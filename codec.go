@@ -64,7 +64,7 @@ type codec[T any] struct {
 	// change.
 	keepsEncoded bool
 	// rechecks: values from peers may have fields that T does not know, which encoding anew would lose.
-	// Their bytes are kept when they differ from what encoding anew gives.
+	// Their bytes are kept when they differ from what encoding anew gives. Parts of a merged key always keep theirs.
 	rechecks bool
 }
 
@@ -82,7 +82,7 @@ func newCodec[T any](c Codec, merges bool) codec[T] {
 		Codec:        c,
 		nameBytes:    []byte(name),
 		keepsEncoded: !fixed,
-		rechecks:     fixed && t.Kind() == reflect.Struct,
+		rechecks:     fixed && t.Kind() == reflect.Struct && !merges,
 	}
 }
 

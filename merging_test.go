@@ -79,6 +79,29 @@ func TestUnionsOfAPartitionAreJoined(t *testing.T) {
 	})
 }
 
+// peak is a struct without pointers, which a store without a Merger keeps decoded only.
+type peak struct{ N int }
+
+// Parts of other pods are joined whatever type they have, however they come.
+func TestStructsWithoutPointersAreJoined(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log errorLog
+		net := newNetwork(t, 1)
+		merger := podshare.WithMerger(func(a, b peak) peak { return peak{max(a.N, b.N)} })
+		a := openOf(t, net.Pod("a"), "a", merger, podshare.WithErrorHandler[peak](log.add))
+		b := openOf(t, net.Pod("b"), "b", merger, podshare.WithErrorHandler[peak](log.add))
+		require.NoError(t, a.Set(t.Context(), "k", peak{7}))
+		require.NoError(t, b.Set(t.Context(), "k", peak{5}))
+		synctest.Wait()
+		requireHolds(t, a, "k", peak{7})
+		requireHolds(t, b, "k", peak{7})
+		c := openOf(t, net.Pod("c"), "c", merger, podshare.WithErrorHandler[peak](log.add)) // by repair or snapshot
+		pass(healing)
+		requireHolds(t, c, "k", peak{7})
+		require.Zero(t, log.count(nil))
+	})
+}
+
 // openUnion starts a store of sorted sets whose Merger is their union.
 func openUnion(t testing.TB, tr podshare.Transport, node string, opts ...podshare.Option[[]string]) *podshare.Store[[]string] {
 	t.Helper()
