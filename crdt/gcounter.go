@@ -96,7 +96,7 @@ func (c *GCounter) UnmarshalJSON(b []byte) error {
 	for node, n := range m {
 		totals = append(totals, total{node, n})
 	}
-	c.set(totals)
+	*c = counterOf(totals)
 	return nil
 }
 
@@ -134,12 +134,12 @@ func (c *GCounter) DecodeMsgpack(dec *msgpack.Decoder) error {
 		}
 		totals = append(totals, total{node, n})
 	}
-	c.set(totals)
+	*c = counterOf(totals)
 	return nil
 }
 
-// set takes over totals in any order.
-func (c *GCounter) set(totals []total) {
+// counterOf takes over totals in any order.
+func counterOf(totals []total) GCounter {
 	totals = slices.DeleteFunc(totals, func(t total) bool { return t.n == 0 })
-	c.totals = normalised(totals, compareTotals, largerTotal)
+	return GCounter{normalised(totals, compareTotals, largerTotal)}
 }
