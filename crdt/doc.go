@@ -27,8 +27,8 @@
 // Each run of a pod contributes its own part of a key. Set joins its value into that part and sends the part;
 // readers get the parts of all runs, merged. Two ways to change a key follow:
 //
-//   - Set the whole: read the value, change it, Set the result. Always right if one goroutine at a time does
-//     so on a pod; two at once may both start from the same value. Each pod's part then grows to the whole.
+//   - Set the whole: read the value, change it, write the result, with Update, so that of two goroutines of a
+//     pod that do so at once the second starts from what the first made. Each pod's part then grows to the whole.
 //   - Set the change: change the zero value, and Set that. Nothing has to be read, goroutines need no lock, and
 //     a part holds what its own pod did. Each type says whether and how it allows that.
 //

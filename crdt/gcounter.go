@@ -11,9 +11,13 @@ import (
 // GCounter is a counter that only grows: a total for each node, of which Merge takes the larger. Its value is
 // their sum.
 //
-// A node adds to its own total only, and one goroutine at a time: two that read 5 and both write 6 have
-// counted once. A pod that keeps its total in memory needs no lock and no reading, for a total that arrives late is
-// ignored:
+// A node adds to its own total only, and with Update: two goroutines that read 5 and both Set 6 have counted once.
+//
+//	err := visits.Update(ctx, "home", func(c crdt.GCounter, _ bool) (crdt.GCounter, bool) {
+//		return c.Add(replica.ID(), 1), true
+//	})
+//
+// A pod that keeps its total in memory needs neither lock nor reading, for a total that arrives late is ignored:
 //
 //	total := served.Add(1)                                                      // an atomic.Uint64
 //	err := visits.Set(ctx, "home", crdt.GCounter{}.Add(replica.ID(), total))

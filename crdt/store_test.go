@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -240,6 +241,28 @@ func TestORSetOnStores(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Goroutines of a pod that add with Update all count, while other pods add as well.
+func TestGCounterTakesUpdatesOfSeveralGoroutines(t *testing.T) {
+	onStores(t, func(f *fleet[crdt.GCounter]) {
+		var wg sync.WaitGroup
+		for _, s := range []*podshare.Store[crdt.GCounter]{f.a, f.a, f.b, f.b} {
+			wg.Go(func() {
+				for range 25 {
+					err := s.Update(f.t.Context(), key, func(c crdt.GCounter, _ bool) (crdt.GCounter, bool) {
+						return c.Add(s.NodeID(), 1), true
+					})
+					if err != nil {
+						f.t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		f.settle()
+		want(f, 100, crdt.GCounter.Value)
+	})
 }
 
 // Adds of one pod that started from the same value do not overwrite each other.

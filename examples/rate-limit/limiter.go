@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/podshare/podshare"
@@ -26,8 +25,6 @@ type limiter struct {
 	node  string // counts under this name, which is of this run
 	quota uint64
 	now   func() time.Time
-
-	mu sync.Mutex // makes reading, adding and setting a count one step
 }
 
 func newLimiter(ctx context.Context, t podshare.Transport, name string, quota uint64, now func() time.Time) (*limiter, error) {
@@ -40,20 +37,17 @@ func newLimiter(ctx context.Context, t podshare.Transport, name string, quota ui
 }
 
 // allow reports whether a request of the client is admitted, and counts it if so.
-func (l *limiter) allow(ctx context.Context, client string) (bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *limiter) allow(ctx context.Context, client string) (admitted bool, err error) {
 	key := client + "/" + l.window(0)
-	count, _ := l.store.Get(key)
-	if count.Value() >= l.quota {
-		return false, nil
+	err = l.store.Update(ctx, key, func(count crdt.GCounter, _ bool) (crdt.GCounter, bool) {
+		admitted = count.Value() < l.quota
+		// Only this pod's own count is sent, and joined with those of the others.
+		return crdt.GCounter{}.Add(l.node, count.Of(l.node)+1), admitted
+	})
+	if errors.Is(err, podshare.ErrBroadcast) {
+		err = nil // counted here, and repair tells the others
 	}
-	own := crdt.GCounter{}.Add(l.node, count.Of(l.node)+1)   // only this pod's part is sent
-	err := l.store.Set(ctx, key, own)                        // and joined with those of the others
-	if err == nil || errors.Is(err, podshare.ErrBroadcast) { // counted here, and repair tells the others
-		return true, nil
-	}
-	return false, err
+	return admitted && err == nil, err
 }
 
 // sweep deletes the counts of windows that are over. Nobody adds to them any more, so a Delete brings nothing back; the
