@@ -119,7 +119,7 @@ func (r *replica[T]) captureVector(a *answer[T], theirs map[origin]*seqSet, m *w
 		if seen, listed := theirs[origin(i)]; !a.full && (!listed && !m.All || listed && seen.equal(&st.seen)) {
 			continue
 		}
-		if st.seen.head == 0 && st.seen.spans == nil {
+		if st.seen.head == 0 && len(st.seen.above()) == 0 {
 			continue
 		}
 		c := st.seen.clone()

@@ -236,7 +236,7 @@ func (r *replica[T]) sendWant(at instant) {
 			seen = r.pretended(at, o)
 			a.pretend(o, seen, &st.seen)
 		}
-		w.Vector = append(w.Vector, wire.VectorEntry{ID: st.id, Head: seen.head, Spans: seen.spans})
+		w.Vector = append(w.Vector, wire.VectorEntry{ID: st.id, Head: seen.head, Spans: seen.above()})
 	}
 	w.Vector = r.fitVector(w.Vector, r.cfg.limits.FrameBytes-frameOverhead)
 	w.Rest = r.origins.vectorHash()

@@ -190,3 +190,50 @@ func TestSeqSetHashOfNothingIsZero(t *testing.T) {
 		t.Fatalf("%x", h)
 	}
 }
+
+// Many runs that come in any order but the ascending one gather beside the others; the set is the same.
+func TestSeqSetOfManyRunsInAnyOrder(t *testing.T) {
+	const runs = 5 * maxMoved
+	orders := map[string]func(i int) int{
+		"descending":      func(i int) int { return runs - 1 - i },
+		"scattered":       func(i int) int { return i * 7919 % runs },
+		"from the middle": func(i int) int { return (i + runs/2) % runs },
+	}
+	run := func(i int) (first, last uint64) { return uint64(3*i + 2), uint64(3*i + 2 + i%2) }
+	var want seqSet
+	for i := range runs {
+		want.add(run(i))
+	}
+	for name, at := range orders {
+		t.Run(name, func(t *testing.T) {
+			var s seqSet
+			gathered := 0
+			for i := range runs {
+				first, last := run(at(i))
+				s.add(first, last)
+				gathered = max(gathered, len(s.fresh))
+				if !s.covers(first) || !s.covers(last) || s.covers(first-1) && s.covers(first-2) {
+					t.Fatalf("after %d–%d", first, last)
+				}
+			}
+			if gathered == 0 || gathered > maxMoved {
+				t.Fatalf("%d runs gathered, limit %d", gathered, maxMoved)
+			}
+			if err := s.check(); err != nil {
+				t.Fatal(err)
+			}
+			if !s.equal(&want) || s.hash(7) != want.hash(7) {
+				t.Fatal("another set")
+			}
+			for i := range runs { // the gaps are filled, and the head takes it all
+				s.add(1, uint64(3*i+4))
+				if err := s.check(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if s.head != 3*(runs-1)+4 || len(s.above()) > 0 {
+				t.Fatalf("head %d, %d runs above", s.head, len(s.above()))
+			}
+		})
+	}
+}

@@ -107,7 +107,10 @@ func (r *replica[T]) checkQueued() error {
 // check returns the first invariant of a seqSet that does not hold.
 func (s *seqSet) check() error {
 	before := s.head
-	for _, run := range s.spans {
+	if len(s.fresh) > 0 && len(s.spans) <= maxMoved {
+		return fmt.Errorf("%d fresh runs beside %d", len(s.fresh), len(s.spans))
+	}
+	for _, run := range s.above() {
 		if run.First > run.Last || run.First <= before+1 {
 			return fmt.Errorf("head %d, spans %v", s.head, s.spans)
 		}
