@@ -28,7 +28,7 @@ func (s *Store[T]) Snapshot() map[string]T {
 func (s *Store[T]) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.core.live - s.core.hidden()
+	return s.core.live - s.core.unserved(s.now())
 }
 
 // All iterates over keys and values, in no order, as they are at the moment when a loop begins, batches whole. It
@@ -53,14 +53,55 @@ func (s *Store[T]) Prefix(prefix string) iter.Seq2[string, T] {
 	}
 }
 
-// hidden counts live keys that are not served, for their owner was not heard yet.
-func (r *replica[T]) hidden() int {
+// unserved counts live keys that are not served: their owner was not heard yet, or their time is over and no tick has
+// latched them. It looks at the latter one by one; they are few, for a tick follows at once.
+func (r *replica[T]) unserved(at instant) int {
+	if r.cfg.merge != nil {
+		return r.unservedJoins(at)
+	}
 	n := 0
-	if r.cfg.merge == nil { // else such a key is dead, or shows others' parts
-		for _, ow := range r.owners {
-			if !ow.heard.Load() {
-				n += len(ow.keys)
+	for _, ow := range r.owners {
+		if !ow.serves(at.mono) {
+			n += len(ow.keys)
+		}
+	}
+	for a := range r.deadlines.upTo(r.clock.now(at)) {
+		if !r.stillDue(a) {
+			continue
+		}
+		if ow := r.lookup([]byte(a.key)).Val.ext.owner; ow == nil || ow.serves(at.mono) { // else it is counted above
+			n++
+		}
+	}
+	return n
+}
+
+// unservedJoins is unserved with a Merger, where a key may have other parts that are served, and one of which no part
+// was heard is dead.
+func (r *replica[T]) unservedJoins(at instant) int {
+	over := map[string]bool{}
+	look := func(key string) {
+		if e := r.lookup([]byte(key)); !e.Val.dead() {
+			_, served := r.read(at, e)
+			over[key] = !served
+		}
+	}
+	for _, ow := range r.owners {
+		if ow.heard.Load() && !ow.serves(at.mono) {
+			for _, key := range ow.keys {
+				look(key)
 			}
+		}
+	}
+	for a := range r.deadlines.upTo(r.clock.now(at)) {
+		if r.stillDue(a) {
+			look(a.key)
+		}
+	}
+	n := 0
+	for _, is := range over {
+		if is {
+			n++
 		}
 	}
 	return n

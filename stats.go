@@ -81,7 +81,7 @@ func (s *Store[T]) Stats() Stats {
 		WatchersDropped:  s.hub.dropped,
 		Snapshots:        n.snapshots.Load(),
 		SnapshotBytes:    n.snapshotBytes.Load(),
-		Keys:             s.core.live - s.core.hidden(),
+		Keys:             s.core.live - s.core.unserved(s.now()),
 		Tombstones:       s.core.tombs,
 		TombstonesGCed:   c.collected,
 		TombstonesForced: c.forced,
