@@ -150,8 +150,9 @@ func (s *Store[T]) SetMany(ctx context.Context, kvs map[string]T) error {
 	}
 	s.mu.Lock()
 	if life := (lifetime{ttl: s.cfg.ttl}); life.ttl > 0 {
+		at := s.now() // one for all: the batch ends as it came
 		for i := range writes {
-			s.core.give(s.now(), &writes[i], life)
+			s.core.give(at, &writes[i], life)
 		}
 	}
 	if err := s.admitBatchLocked(writes); err != nil || len(writes) == 0 {
