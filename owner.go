@@ -101,6 +101,7 @@ func (r *replica[T]) ownerHeard(at instant, o origin) {
 // any more, so there is no hurry.
 func (r *replica[T]) lapse(at instant) {
 	budget := sweepBudget
+	r.lapseAt = never
 	for _, o := range slices.Sorted(maps.Keys(r.owners)) {
 		ow := r.owners[o]
 		if o == self || at.mono < ow.lapseAt.Load() {
@@ -108,7 +109,8 @@ func (r *replica[T]) lapse(at instant) {
 		}
 		for ; len(ow.keys) > 0; budget-- {
 			if budget == 0 {
-				return // the next tick goes on at once
+				r.lapseAt = at.mono // the next tick goes on at once
+				return
 			}
 			e := r.lookup([]byte(ow.keys[len(ow.keys)-1]))
 			for p := range r.parts(e) {

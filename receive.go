@@ -192,7 +192,7 @@ func (r *replica[T]) next(at instant) int64 {
 
 // earliest is a cheap bound on next: what a frame or a write may have brought forward.
 func (r *replica[T]) earliest() int64 {
-	due := r.peers.nextBeat
+	due := min(r.peers.nextBeat, r.lapseAt)
 	if r.repair.ask != nil {
 		due = min(due, r.repair.ask.timeout)
 	} else {

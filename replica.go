@@ -54,6 +54,7 @@ type replica[T any] struct {
 	rewritten      map[string]int64 // those that were, and when (monotonic ns)
 	rewrittenSweep int              // the size of rewritten at which it is swept
 	collectAt      int64            // monotonic ns of the next collection
+	lapseAt        int64            // monotonic ns at which more keys lapse, of those that one go left
 
 	health   health
 	deaf     bool   // no frame comes: the subscription has ended, or has not begun
@@ -114,6 +115,7 @@ func newReplica[T any](cfg replicaConfig[T], at instant) *replica[T] {
 		owners:      map[origin]*owner{},
 		followers:   followers[T]{},
 		repair:      repair[T]{due: never},
+		lapseAt:     never,
 		refused:     refusals{},
 		refusedKeys: refusedKeys{},
 		rewritten:   map[string]int64{},
