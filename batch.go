@@ -71,7 +71,7 @@ func (r *replica[T]) tryJoins(at instant, writes []localWrite[T]) error {
 			value:   l.value,
 			encoded: l.encoded,
 		}
-		if _, err := r.joinLocal(at, r.lookup(u.key), &u); err != nil {
+		if _, err := r.joinLocal(at, r.lookup(u.key), &u, false); err != nil {
 			return &KeyError{Key: l.key, Err: err}
 		}
 		size += recordBytes(len(u.key), len(u.encoded))
@@ -96,15 +96,14 @@ func (r *replica[T]) seed(at instant, writes []localWrite[T]) error {
 			return err
 		}
 	}
-	tell := r.out.changed
-	r.out.changed = func(EventKind, *entry[T]) {}
-	defer func() { r.out.changed = tell }()
-	r.atomically(len(writes), func() {
-		for i := range writes {
-			if r.lookup(unsafeBytes(writes[i].key)) == nil {
-				_ = r.write(at, &writes[i]) // cannot fail: stamps and joins are checked
+	r.quietly(func() {
+		r.atomically(len(writes), func() {
+			for i := range writes {
+				if r.lookup(unsafeBytes(writes[i].key)) == nil {
+					_ = r.write(at, &writes[i]) // cannot fail: stamps and joins are checked
+				}
 			}
-		}
+		})
 	})
 	r.hurryBeat(at, 0)
 	return nil

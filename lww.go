@@ -182,6 +182,7 @@ type localWrite[T any] struct {
 	flags    flags // flagDeleted, flagSeed, flagOwned
 	deadline int64
 	batch    batchRange
+	again    bool // value is all that this store's part holds, and is not joined with it
 }
 
 // write applies a local write and queues it for sending. An error means that nothing changed.
@@ -203,7 +204,7 @@ func (r *replica[T]) write(at instant, l *localWrite[T]) error {
 
 	var next *entry[T]
 	if r.cfg.merge != nil {
-		next, err = r.joinLocal(at, cur, &u)
+		next, err = r.joinLocal(at, cur, &u, l.again)
 		if err != nil {
 			return err
 		}
@@ -256,6 +257,12 @@ func (r *replica[T]) send(u *update[T]) {
 	}
 	rec.Replaced = r.wireDots(r.sent, u.replaced)
 	r.sent.Add(&rec)
+}
+
+// fitsFrame reports whether the frame being filled has room for a write of about n bytes. An empty one always has.
+func (r *replica[T]) fitsFrame(n int) bool {
+	have := r.sent.Len()
+	return r.sent.Count() == 0 || have < frameTarget && have+n+frameOverhead <= r.cfg.limits.FrameBytes
 }
 
 // wireDots translates dots into those of a frame. The result is valid until the next call.

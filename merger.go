@@ -86,8 +86,9 @@ func (r *replica[T]) joinUpdate(at instant, cur *entry[T], u *update[T]) (*entry
 }
 
 // joinLocal joins a local write into this origin's own part. On return u is what to send: the joined value,
-// and the dots that it takes the place of.
-func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T]) (*entry[T], error) {
+// and the dots that it takes the place of. With again the value is that of the own part already: a Merger that is not
+// idempotent would change it.
+func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T], again bool) (*entry[T], error) {
 	old := joinOf(cur)
 	u.replaced = r.scratch.replaced[:0]
 	if u.flags&flagDeleted != 0 {
@@ -114,7 +115,7 @@ func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T]) (*entry[
 			taken++
 		}
 		u.replaced = append(u.replaced, p.dot())
-		if p.dead() || p.deadline != 0 && p.deadline <= r.clock.now(at) {
+		if p.dead() || again || p.deadline != 0 && p.deadline <= r.clock.now(at) {
 			continue
 		}
 		if p.flags&flagOwned == 0 {

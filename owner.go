@@ -147,32 +147,37 @@ type keyedDot struct {
 	dot dot
 }
 
-// rewriteLapsed gives owned keys of ours that lapsed elsewhere a new dot: of what waits, about one frame.
+// rewriteLapsed gives owned keys of ours that lapsed elsewhere a new dot: of what waits, one frame.
 func (r *replica[T]) rewriteLapsed(at instant) {
-	for len(r.lapsed) > 0 && r.sent.Len() < frameTarget {
+	for len(r.lapsed) > 0 {
 		k := r.lapsed[0]
-		if r.lapsed = r.lapsed[1:]; len(r.lapsed) == 0 {
-			r.lapsed = nil
-		}
 		e := r.lookup([]byte(k.key))
-		if p, held := r.holds(e, k.dot); held && p.owner != nil && r.mayRewrite(at, k.key) {
-			if err := r.rewrite(at, e, &p); err != nil {
-				r.report(&KeyError{Key: k.key, Err: err})
+		if p, held := r.holds(e, k.dot); held && p.owner != nil {
+			l, err := r.sameAgain(e, &p)
+			if err == nil && !r.fitsFrame(recordBytes(len(l.key), len(l.encoded))) {
+				return // the publisher has to take what is there
+			}
+			if r.mayRewrite(at, k.key) {
+				if err == nil {
+					r.quietly(func() { err = r.write(at, &l) }) // here nothing has happened to the key
+				}
+				if err != nil {
+					r.report(&KeyError{Key: k.key, Err: err})
+				}
 			}
 		}
+		r.lapsed = r.lapsed[1:]
 	}
+	r.lapsed = nil
 }
 
-func (r *replica[T]) rewrite(at instant, e *entry[T], p *partView[T]) error {
-	encoded, err := r.encodedPart(p)
-	if err != nil {
-		return err
+// sameAgain is the write of what an owned write holds already.
+func (r *replica[T]) sameAgain(e *entry[T], p *partView[T]) (l localWrite[T], err error) {
+	l = localWrite[T]{key: e.Key, flags: flagOwned, deadline: p.deadline, again: true}
+	if l.encoded, err = r.encodedPart(p); err == nil {
+		l.value, err = r.cfg.codec.decode(l.encoded)
 	}
-	value, err := r.cfg.codec.decode(encoded)
-	if err != nil {
-		return err
-	}
-	return r.write(at, &localWrite[T]{key: e.Key, value: value, encoded: encoded, flags: flagOwned, deadline: p.deadline})
+	return l, err
 }
 
 // mayRewrite limits how often an owned key that lapsed elsewhere is written again: once a lease.

@@ -51,7 +51,7 @@ func (s *Store[T]) reserveLocked(at instant, n int) {
 	if s.cfg.merger != nil {
 		n = s.cfg.limits.FrameBytes
 	}
-	if have := s.core.sent.Len(); s.core.sent.Count() > 0 && (have >= frameTarget || have+n+frameOverhead > s.cfg.limits.FrameBytes) {
+	if !s.core.fitsFrame(n) {
 		s.sealLocked(at)
 	}
 }

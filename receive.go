@@ -198,7 +198,7 @@ func (r *replica[T]) earliest() int64 {
 	} else {
 		due = min(due, r.repair.due)
 	}
-	if len(r.lapsed) > 0 {
+	if len(r.lapsed) > 0 && r.sent.Count() == 0 { // else they wait for the publisher, which may be stuck
 		return 0
 	}
 	return due

@@ -183,6 +183,14 @@ func (r *replica[T]) tellStep(cur, next *entry[T]) {
 	}
 }
 
+// quietly makes changes that watchers are not told of.
+func (r *replica[T]) quietly(do func()) {
+	tell := r.out.changed
+	r.out.changed = func(EventKind, *entry[T]) {}
+	defer func() { r.out.changed = tell }()
+	do()
+}
+
 // event says what the step from cur to next looks like to a watcher, if it sees anything.
 func (r *replica[T]) event(cur, next *entry[T]) (EventKind, bool) {
 	switch {
