@@ -54,14 +54,15 @@ func (r *replica[T]) give(at instant, l *localWrite[T], life lifetime) {
 
 // inheritLocked makes a write last as what it takes the place of does: e, or with a Merger this store's part of it.
 func (s *Store[T]) inheritLocked(l *localWrite[T], e *entry[T]) {
-	if e != nil && s.serves(e) {
+	at := s.now()
+	if e != nil {
 		for p := range s.core.parts(e) {
-			if !p.dead() && (s.core.cfg.merge == nil || p.origin == self) {
+			if !p.dead() && s.core.inTime(at, p.deadline, p.owner) && (s.core.cfg.merge == nil || p.origin == self) {
 				l.flags |= p.flags & flagOwned
 				l.deadline = p.deadline
 				return
 			}
 		}
 	}
-	s.core.give(s.now(), l, lifetime{ttl: s.cfg.ttl})
+	s.core.give(at, l, lifetime{ttl: s.cfg.ttl})
 }
