@@ -154,8 +154,9 @@ func WithMaxClockSkew[T any](d time.Duration) Option[T] {
 // idempotent, as the union of sets or the maximum are; replicas converge in any case. A Delete removes the
 // writes ordered before it, and none after.
 //
-// fn gets values of its own, and may change and return them. It is called with the store's lock held: it
-// must be quick and must not call the Store. If it panics the update at hand is refused and reported.
+// fn gets values of its own, and may change and return them. It is called with the store's lock held, so it must be
+// quick and must not call the Store; and without it by readers of a key of which a part has just expired or lapsed, so
+// several calls may run at once. If it panics the update at hand is refused and reported.
 //
 // All stores of a topic must agree on having a Merger.
 func WithMerger[T any](fn func(existing, incoming T) T) Option[T] {
