@@ -154,8 +154,12 @@ func (s *schedule) write(p *Pod) {
 		op.Key = fmt.Sprintf("o%d-%s", s.rng.IntN(2), p.Name)
 		op.Owned = !s.w.Merge || s.rng.IntN(4) > 0
 		_ = send(op)
-	case s.owned:
-		_ = send(Op{Key: fmt.Sprintf("o%d-%s", s.rng.IntN(2), s.any().Name), Delete: true})
+	case s.owned: // somebody, perhaps the owner, deletes it or makes it an ordinary one
+		op.Key = fmt.Sprintf("o%d-%s", s.rng.IntN(2), s.any().Name)
+		if op.Delete = s.rng.IntN(2) == 0; op.Delete {
+			op.Value = ""
+		}
+		_ = send(op)
 	default:
 		_ = send(op)
 	}
