@@ -48,7 +48,7 @@ func BenchmarkExpire(b *testing.B) {
 		for b.Loop() {
 			before := heap()
 			s := openPodshare[small](b, nowhere(b), storeOptions{codec: copyCodec{}, debounce: never})
-			due := time.Now().Add(time.Second + time.Duration(n)*10*time.Microsecond) // until all are set
+			due := time.Now().Add(time.Second + time.Duration(n)*40*time.Microsecond) // until all are set
 			for i := range n {
 				if err := s.SetTTL(context.Background(), key(i), small{1}, time.Until(due)); err != nil {
 					b.Fatal(err)
