@@ -18,8 +18,8 @@ type lifetime struct {
 
 // SetTTL is [Store.Set] of a value that lasts for ttl, after which no pod serves it any more and watchers get one
 // [EventExpire]. To renew is to set again. Set and SetMany replace the deadline, by none or that of [WithTTL]; TrySet
-// and Update keep it. With a Merger all that this store wrote of the key has the latest of its deadlines, and none
-// is the latest.
+// and Update keep it. With a Merger all that this store wrote of the key lasts as long as what lasts longest of it: for
+// good, with this store (see [Store.SetOwned]), or until the latest deadline.
 //
 // The deadline is this pod's time of day plus ttl, and every pod judges it by its own: clocks that differ move it by as
 // much, at most by [WithMaxClockSkew]. A ttl that is not positive is an error.
@@ -37,7 +37,8 @@ func (s *Store[T]) SetTTL(ctx context.Context, key string, value T, ttl time.Dur
 //
 // A key belongs to whoever wrote it last: Set by anybody makes it an ordinary one, TrySet and Update make it the
 // writer's own. A store that starts holds the owned keys of others, and serves each from when it hears its owner. With
-// a Merger it is this store's contribution that lasts as long as the store, unless a part of it was set to stay.
+// a Merger it is this store's contribution that lasts as long as the store, unless a part of it was set to stay. Delete
+// finds nothing to delete of a key that has lapsed: it comes back with its owner.
 func (s *Store[T]) SetOwned(ctx context.Context, key string, value T) error {
 	return s.set(ctx, key, value, lifetime{owned: true})
 }

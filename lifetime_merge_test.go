@@ -271,3 +271,21 @@ func TestMergerThatPanicsOnWhatRemainsIsReportedOnce(t *testing.T) {
 		})
 	}
 }
+
+// With a Merger what a store wrote both with a TTL and as owned lasts as long as the store; a lasting Set outlasts both.
+func TestPartLastsAsLongAsWhatLastsLongestOfIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, _, a, b := unionPair(t)
+		require.NoError(t, a.SetOwned(t.Context(), "owned, TTL", set{"o"}))
+		require.NoError(t, a.SetTTL(t.Context(), "owned, TTL", set{"t"}, time.Second))
+		require.NoError(t, a.SetTTL(t.Context(), "TTL, owned", set{"t"}, time.Second))
+		require.NoError(t, a.SetOwned(t.Context(), "TTL, owned", set{"o"}))
+		require.NoError(t, a.Set(t.Context(), "set, owned", set{"s"}))
+		require.NoError(t, a.SetOwned(t.Context(), "set, owned", set{"o"}))
+		pass(time.Minute)
+		require.Equal(t, map[string]set{"owned, TTL": {"o", "t"}, "TTL, owned": {"o", "t"}, "set, owned": {"o", "s"}}, b.Snapshot())
+		require.NoError(t, a.Close())
+		pass(time.Second)
+		require.Equal(t, map[string]set{"set, owned": {"o", "s"}}, b.Snapshot())
+	})
+}

@@ -105,7 +105,7 @@ func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T], again bo
 	}
 	value, joined := u.value, false
 	taken := 0
-	lasting := u.deadline == 0 && u.flags&flagOwned == 0 // one that passes must not last for what it takes over
+	lasting := lasts(u.flags, u.deadline) // one that passes must not last for what it takes over
 	for i := range old.parts {
 		p := &old.parts[i]
 		if p.origin != self && (!lasting || taken == maxTakenOver || !r.abandoned(at, p)) {
@@ -117,9 +117,6 @@ func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T], again bo
 		u.replaced = append(u.replaced, p.dot())
 		if p.dead() || again || p.deadline != 0 && p.deadline <= r.clock.now(at) {
 			continue
-		}
-		if p.flags&flagOwned == 0 {
-			u.flags &^= flagOwned // what lasts goes on lasting
 		}
 		if !joined { // the Merger may change its arguments, and u.value is the caller's
 			var err error
@@ -135,9 +132,7 @@ func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T], again bo
 			return nil, err
 		}
 		joined = true
-		if p.deadline == 0 || u.deadline != 0 && p.deadline > u.deadline {
-			u.deadline = p.deadline // the later deadline wins, none is the latest
-		}
+		u.outlive(p)
 	}
 	r.scratch.replaced = u.replaced
 	if joined {
@@ -152,13 +147,31 @@ func (r *replica[T]) joinLocal(at instant, cur *entry[T], u *update[T], again bo
 	return r.joinUpdate(at, cur, u)
 }
 
+// lasts reports whether a write goes on until it is replaced or deleted.
+func lasts(f flags, deadline int64) bool { return f&flagOwned == 0 && deadline == 0 }
+
+// outlive makes an update last at least as long as a part that is joined into it: for good if one of the two does, with
+// this store if one of them is owned, else until the later deadline.
+func (u *update[T]) outlive(p *part[T]) {
+	switch {
+	case lasts(u.flags, u.deadline) || lasts(p.flags, p.deadline):
+		u.flags &^= flagOwned
+		u.deadline = 0
+	case (u.flags|p.flags)&flagOwned != 0:
+		u.flags |= flagOwned
+		u.deadline = 0
+	default:
+		u.deadline = max(u.deadline, p.deadline)
+	}
+}
+
 // maxTakenOver bounds the parts of others that one Set takes over, for it names them. The next Set goes on.
 const maxTakenOver = 32
 
 // abandoned reports whether a part is this pod's to take over: its origin has been silent for longer than
 // tombstones are kept, and it lasts by itself. Otherwise a key would gather a part per deploy.
 func (r *replica[T]) abandoned(at instant, p *part[T]) bool {
-	return p.flags&(flagsDead|flagOwned) == 0 && p.deadline == 0 &&
+	return !p.dead() && lasts(p.flags, p.deadline) &&
 		r.clock.now(at)-p.stamp > int64(r.cfg.tombstoneTTL) &&
 		r.silentFor(at, p.origin) > int64(r.cfg.tombstoneTTL)
 }

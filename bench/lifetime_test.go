@@ -88,7 +88,7 @@ func BenchmarkOwnerDies(b *testing.B) {
 			silent := time.Now()
 			sent := survives.bytes.Load()
 			awaitExpiries(b, s, n)
-			b.ReportMetric(float64((time.Since(silent)-lease).Milliseconds()), "ms-after-lease")
+			b.ReportMetric(float64((time.Since(silent) - lease).Milliseconds()), "ms-after-lease")
 			b.ReportMetric(float64(survives.bytes.Load()-sent), "B-sent")
 			for _, s := range []*podshare.Store[small]{s, o} {
 				if err := s.Close(); err != nil {
