@@ -54,15 +54,17 @@ func (r *replica[T]) give(at instant, l *localWrite[T], life lifetime) {
 }
 
 // inheritLocked makes a write last as what it takes the place of does: e, or with a Merger this store's part of it.
-func (s *Store[T]) inheritLocked(l *localWrite[T], e *entry[T]) {
+// exists is what the caller was told of e: a deadline that passes at this moment is kept all the same.
+func (s *Store[T]) inheritLocked(l *localWrite[T], e *entry[T], exists bool) {
 	at := s.now()
-	if e != nil {
+	if exists {
 		for p := range s.core.parts(e) {
-			if !p.dead() && s.core.inTime(at, p.deadline, p.owner) && (s.core.cfg.merge == nil || p.origin == self) {
-				l.flags |= p.flags & flagOwned
-				l.deadline = p.deadline
-				return
+			if s.core.cfg.merge != nil && (p.origin != self || p.dead() || !s.core.inTime(at, p.deadline, p.owner)) {
+				continue // not ours, or over: what is written would be over at once
 			}
+			l.flags |= p.flags & flagOwned
+			l.deadline = p.deadline
+			return
 		}
 	}
 	s.core.give(at, l, lifetime{ttl: s.cfg.ttl})

@@ -9,9 +9,12 @@ import (
 // and whether to write it. No write of this store comes between the two; other pods' may, as with Set, and of
 // concurrent ones the newest remains. A deadline, and being owned, are kept; a new key gets what Set would give it.
 //
-// fn must not change old, which readers share. It is called without a lock and may use the Store. If the key changed
-// meanwhile it is called again with what there is then, so it should do nothing but compute. If it panics nothing is
-// written, and the panic is returned as an error.
+// fn must not change old, which readers share. It is called without a lock and may use the Store, but for writing this
+// key. If the key changed meanwhile it is called again with what there is then, so it should do nothing but compute. Each
+// further call means that another write of the key was made; where they are always faster than fn, ctx ends the trying.
+// If fn panics nothing is written, and the panic is returned as an error that wraps [ErrPanic].
+//
+// With a Merger what fn returns is joined with what this store wrote before, as by Set.
 //
 // Errors are those of [Store.Set]; when fn asks for no write there is none.
 func (s *Store[T]) Update(ctx context.Context, key string, fn func(old T, exists bool) (value T, write bool)) error {
@@ -43,7 +46,7 @@ func (s *Store[T]) Update(ctx context.Context, key string, fn func(old T, exists
 			s.mu.Unlock()
 			continue
 		}
-		s.inheritLocked(&l, e)
+		s.inheritLocked(&l, e, exists)
 		return s.applyLocked(ctx, &l)
 	}
 }
@@ -74,17 +77,18 @@ func (s *Store[T]) TrySet(ctx context.Context, key string, value T, prev Version
 	l := localWrite[T]{key: key, value: value, encoded: encoded}
 	s.mu.Lock()
 	e := s.index.Get(key)
-	if !s.versionLocked(e).same(&prev) {
+	now := s.versionLocked(e)
+	if !now.same(&prev) {
 		defer s.mu.Unlock()
 		return false, s.admitLocked(key)
 	}
-	s.inheritLocked(&l, e)
+	s.inheritLocked(&l, e, now.Exists)
 	return wrote(s.applyLocked(ctx, &l))
 }
 
 // TryDelete removes a key if it is still at version prev, as [Store.Version] gave it; of many callers on this store with
-// one prev exactly one wins. It reports whether it won; with a prev of which Exists is false nobody does. Errors are
-// those of [Store.Set]; with ErrBroadcast the result is valid.
+// one prev exactly one wins. It reports whether it won; with a prev of which Exists is false nobody does. With a Merger
+// it guards less, as TrySet does. Errors are those of [Store.Set]; with ErrBroadcast the result is valid.
 func (s *Store[T]) TryDelete(ctx context.Context, key string, prev Version) (bool, error) {
 	if err := s.checkUpdate(ctx, key); err != nil {
 		return false, err
