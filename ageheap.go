@@ -2,7 +2,6 @@ package podshare
 
 import (
 	"container/heap"
-	"iter"
 )
 
 // aged is a write that something happens to at a time: it expires, or may be collected.
@@ -43,20 +42,6 @@ func (h *ageHeap) first() (aged, bool) {
 		return aged{}, false
 	}
 	return h.items[0], true
-}
-
-// upTo yields the items whose time is not after at, in no order.
-func (h *ageHeap) upTo(at int64) iter.Seq[aged] {
-	return func(yield func(aged) bool) {
-		var visit func(i int) bool
-		visit = func(i int) bool {
-			if i >= len(h.items) || h.items[i].at > at { // those below it are later still
-				return true
-			}
-			return yield(h.items[i]) && visit(2*i+1) && visit(2*i+2)
-		}
-		visit(0)
-	}
 }
 
 func (h *ageHeap) pop() { heap.Pop(&h.items) }

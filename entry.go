@@ -112,6 +112,14 @@ func (it *item[T]) deadline() int64 {
 	return it.ext.deadline
 }
 
+// owner of the entry, nil for none. With a Merger its parts have owners, not the entry.
+func (it *item[T]) owner() *owner {
+	if it.ext == nil {
+		return nil
+	}
+	return it.ext.owner
+}
+
 // older reports whether a is ordered before b: by class, stamp, node, sequence number, boot. The order is
 // total and the same on every replica, whatever the clocks said.
 func (os *origins) older(a, b *write) bool {

@@ -7,7 +7,7 @@ import (
 
 // Keys returns the keys of one moment, in no order.
 func (s *Store[T]) Keys() []string {
-	var keys []string
+	keys := make([]string, 0, s.Len())
 	for key := range s.All() {
 		keys = append(keys, key)
 	}
@@ -26,83 +26,79 @@ func (s *Store[T]) Snapshot() map[string]T {
 
 // Len returns the number of keys that are served. It costs the same however many they are.
 func (s *Store[T]) Len() int {
-	s.mu.Lock()
+	s.lockLatched()
 	defer s.mu.Unlock()
-	return s.core.live - s.core.unserved(s.now())
+	return s.core.shownKeys()
 }
 
 // All iterates over keys and values, in no order, as they are at the moment when a loop begins, batches whole. It
-// takes no copy and does not hold up writers; the loop may use the Store. Values are shared: read them only.
+// takes no copy and does not hold up writers; the loop may use the Store. What is replaced while it runs is kept until
+// the loop is past it or ends, and each write costs a little more. Values are shared: read them only.
 func (s *Store[T]) All() iter.Seq2[string, T] { return s.Prefix("") }
 
 // Prefix is [Store.All] for the keys with a prefix. It looks at every key.
 func (s *Store[T]) Prefix(prefix string) iter.Seq2[string, T] {
 	return func(yield func(string, T) bool) {
-		s.mu.Lock()
-		v := s.index.View()
+		s.lockLatched()
+		v, unheard := s.index.View(), s.core.unheard()
 		s.mu.Unlock()
 		defer v.Close()
 		for e := v.Next(); e != nil; e = v.Next() {
-			if !strings.HasPrefix(e.Key, prefix) {
+			if e.Val.dead() || unheard[e.Val.owner()] || !strings.HasPrefix(e.Key, prefix) {
 				continue
 			}
-			if value, served := s.read(e); served && !yield(e.Key, value) {
+			if !yield(e.Key, e.Val.value) {
 				return
 			}
 		}
 	}
 }
 
-// unserved counts live keys that are not served: their owner was not heard yet, or their time is over and no tick has
-// latched them. It looks at the latter one by one; they are few, for a tick follows at once.
-func (r *replica[T]) unserved(at instant) int {
-	if r.cfg.merge != nil {
-		return r.unservedJoins(at)
+// lockLatched locks mu at a moment when nothing is past its time. What is live is then served, but for the keys of
+// unheard owners. It is paid for by the writes: each is latched once.
+func (s *Store[T]) lockLatched() {
+	s.mu.Lock()
+	for s.core.latchDue(s.now()) {
+		s.settleLocked()
+		s.mu.Unlock() // writers come in between
+		s.mu.Lock()
 	}
-	n := 0
-	for _, ow := range r.owners {
-		if !ow.serves(at.mono) {
-			n += len(ow.keys)
-		}
+}
+
+// latchDue latches some writes that are past their time, and reports whether there were any.
+func (r *replica[T]) latchDue(at instant) bool {
+	first, ok := r.deadlines.first()
+	if (!ok || first.at > r.clock.now(at)) && r.nextLapse() > at.mono {
+		return false
 	}
-	for a := range r.deadlines.upTo(r.clock.now(at)) {
-		if !r.stillDue(a) {
-			continue
-		}
-		if ow := r.lookup([]byte(a.key)).Val.ext.owner; ow == nil || ow.serves(at.mono) { // else it is counted above
-			n++
-		}
+	r.expire(at)
+	r.lapse(at)
+	return true
+}
+
+// shownKeys counts the keys that are served when nothing is past its time.
+func (r *replica[T]) shownKeys() int {
+	n := r.live
+	for ow := range r.unheard() {
+		n -= len(ow.keys)
 	}
 	return n
 }
 
-// unservedJoins is unserved with a Merger, where a key may have other parts that are served, and one of which no part
-// was heard is dead.
-func (r *replica[T]) unservedJoins(at instant) int {
-	over := map[string]bool{}
-	look := func(key string) {
-		if e := r.lookup([]byte(key)); !e.Val.dead() {
-			_, served := r.read(at, e)
-			over[key] = !served
-		}
+// unheard returns the owners whose keys are live and not served, for they were not heard yet.
+func (r *replica[T]) unheard() map[*owner]bool {
+	if r.cfg.merge != nil {
+		return nil // such a key is dead, or shows others' parts
 	}
+	var set map[*owner]bool // nil for most
 	for _, ow := range r.owners {
-		if ow.heard.Load() && !ow.serves(at.mono) {
-			for _, key := range ow.keys {
-				look(key)
-			}
+		if ow.heard.Load() {
+			continue
 		}
-	}
-	for a := range r.deadlines.upTo(r.clock.now(at)) {
-		if r.stillDue(a) {
-			look(a.key)
+		if set == nil {
+			set = map[*owner]bool{}
 		}
+		set[ow] = true
 	}
-	n := 0
-	for _, is := range over {
-		if is {
-			n++
-		}
-	}
-	return n
+	return set
 }

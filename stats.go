@@ -66,7 +66,7 @@ type shellCounters struct {
 // each read would cost Get a third of its time. The reads of a single hot key show in one of 16 heartbeats only, 16
 // times too high.
 func (s *Store[T]) Stats() Stats {
-	s.mu.Lock()
+	s.lockLatched()
 	defer s.mu.Unlock()
 	c, n := &s.core.count, &s.counts
 	return Stats{
@@ -81,7 +81,7 @@ func (s *Store[T]) Stats() Stats {
 		WatchersDropped:  s.hub.dropped,
 		Snapshots:        n.snapshots.Load(),
 		SnapshotBytes:    n.snapshotBytes.Load(),
-		Keys:             s.core.live - s.core.unserved(s.now()),
+		Keys:             s.core.shownKeys(),
 		Tombstones:       s.core.tombs,
 		TombstonesGCed:   c.collected,
 		TombstonesForced: c.forced,

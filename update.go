@@ -9,8 +9,8 @@ import (
 // and whether to write it. No write of this store comes between the two; other pods' may, as with Set, and of
 // concurrent ones the newest remains. A deadline, and being owned, are kept; a new key gets what Set would give it.
 //
-// fn must not change old, which readers share. It is called without a lock and may use the Store, but for writing this
-// key. If the key changed meanwhile it is called again with what there is then, so it should do nothing but compute. Each
+// fn must not change old, which readers share. It is called without a lock and may use the Store. If the key changed
+// meanwhile, by fn itself too, it is called again with what there is then, so it should do nothing but compute. Each
 // further call means that another write of the key was made; where they are always faster than fn, ctx ends the trying.
 // If fn panics nothing is written, and the panic is returned as an error that wraps [ErrPanic].
 //
