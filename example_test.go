@@ -142,6 +142,85 @@ func ExampleStore_TrySet_onlyIfAbsent() {
 	// second false
 }
 
+// How is a value changed by what it was?
+func ExampleStore_Update() {
+	ctx := context.Background()
+	a, _, end := pods[int]()
+	defer end()
+
+	for range 3 {
+		err := a.Update(ctx, "requests", func(old int, exists bool) (int, bool) {
+			return old + 1, true // and with false nothing is written
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	fmt.Println(a.Get("requests"))
+	// Output: 3 true
+}
+
+// How is a key deleted only if nobody has changed it?
+func ExampleStore_TryDelete() {
+	ctx := context.Background()
+	a, _, end := pods[string]()
+	defer end()
+	_ = a.Set(ctx, "job", "done")
+	seen := a.Version("job")
+
+	_ = a.Set(ctx, "job", "started again")
+	fmt.Println(a.TryDelete(ctx, "job", seen))
+	fmt.Println(a.TryDelete(ctx, "job", a.Version("job")))
+	// Output:
+	// false <nil>
+	// true <nil>
+}
+
+// How does a program go through all keys and values?
+func ExampleStore_All() {
+	ctx := context.Background()
+	a, _, end := pods[int]()
+	defer end()
+	_ = a.SetMany(ctx, map[string]int{"blue": 90, "green": 10})
+
+	sum := 0
+	for key, weight := range a.All() { // as they are when the loop begins
+		sum += weight
+		_ = a.Delete(ctx, key)
+	}
+	fmt.Println(sum, a.Len())
+	// Output: 100 0
+}
+
+// How does a program go through some of the keys?
+func ExampleStore_Prefix() {
+	ctx := context.Background()
+	a, _, end := pods[int]()
+	defer end()
+	_ = a.SetMany(ctx, map[string]int{"limit/upload": 25, "limit/rate": 100, "other": 1})
+
+	limits := maps.Collect(a.Prefix("limit/"))
+	fmt.Println(limits)
+	// Output: map[limit/rate:100 limit/upload:25]
+}
+
+// How is a key read in the hottest loop?
+func ExampleStore_Ref() {
+	ctx := context.Background()
+	a, _, end := pods[bool]()
+	defer end()
+	verbose := a.Ref("verbose") // once; it follows the key
+
+	_ = a.Set(ctx, "verbose", true)
+	fmt.Println(verbose.Get())
+	_ = a.Delete(ctx, "verbose")
+	fmt.Println(verbose.Get())
+	// Output:
+	// true true
+	// false false
+}
+
 // How does a pod follow some of the keys?
 func ExampleStore_Watch() {
 	ctx := context.Background()
