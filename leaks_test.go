@@ -12,19 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// nowhere is a transport to nobody.
-type nowhere struct{}
-
-func (nowhere) Publish(context.Context, string, []byte) error { return nil }
-func (nowhere) Subscribe(ctx context.Context, _ string) (<-chan []byte, error) {
-	frames := make(chan []byte)
-	context.AfterFunc(ctx, func() { close(frames) })
-	return frames, nil
-}
-func (nowhere) Snapshot(context.Context, string, []byte) error        { return nil }
-func (nowhere) FetchSnapshot(context.Context, string) ([]byte, error) { return nil, nil }
-func (nowhere) Close() error                                          { return nil }
-
 func openNowhere(t *testing.T, opts ...Option[int]) *Store[int] {
 	t.Helper()
 	s, err := New(t.Context(), "topic", nowhere{}, opts...)
