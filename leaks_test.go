@@ -168,3 +168,19 @@ func TestNoLoopLeavesAViewOpen(t *testing.T) {
 		require.Zero(t, reflect.ValueOf(s.index).Elem().FieldByName("views").Len(), name)
 	}
 }
+
+// A Ref of a deleted key does not keep the tombstone.
+func TestRefForgetsTheTombstoneOfItsKey(t *testing.T) {
+	s := openNowhere(t, WithTombstoneTTL[int](time.Nanosecond), WithGCInterval[int](0))
+	defer s.Close()
+	ref := s.Ref("k")
+	require.NoError(t, s.Set(t.Context(), "k", 1))
+	require.NoError(t, s.Delete(t.Context(), "k"))
+	for s.Stats().Tombstones > 0 {
+		require.NoError(t, s.Set(t.Context(), "other", 1)) // each write collects
+	}
+	require.Nil(t, ref.entry.Load())
+	require.NoError(t, s.Set(t.Context(), "k", 2))
+	got, _ := ref.Get()
+	require.Equal(t, 2, got)
+}
