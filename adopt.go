@@ -79,13 +79,14 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 	s.updates = slices.DeleteFunc(s.updates, func(u update[T]) bool {
 		return u.origin == self && !r.origins.covers(u.dot()) // a write of ours that we never made
 	})
+	r.tryBatch(at, s.updates)
 	holes := map[origin]*seqSet{}
 	for i := range s.updates {
 		u := &s.updates[i]
 		if u.err == nil {
 			continue
 		}
-		r.report(&KeyError{Key: string(u.key), Err: u.err})
+		r.reportRefused(u)
 		r.refuseKey(u.key, &u.write)
 		run := span{First: u.seq, Last: u.seq}
 		if u.batch.n > 1 && r.on(ruleRefuseBatch) {

@@ -89,6 +89,7 @@ func (r *replica[T]) takeData(at instant, p *peer, in *inbound[T]) {
 }
 
 func (r *replica[T]) takeBatch(at instant, us []update[T]) {
+	r.tryBatch(at, us)
 	if r.refuses(at, us) {
 		return
 	}
@@ -102,6 +103,19 @@ func (r *replica[T]) takeBatch(at instant, us []update[T]) {
 		})
 	}
 	r.refuses(at, us) // a Merger that fails finds out only now
+}
+
+// tryBatch has the Merger join the updates of batches and drops the results: one that fails does so before anything is
+// applied, for a batch is refused whole.
+func (r *replica[T]) tryBatch(at instant, us []update[T]) {
+	if r.cfg.merge == nil {
+		return
+	}
+	for i := range us {
+		if u := &us[i]; u.batch.n > 1 && u.err == nil && u.origin != self && !r.origins.covers(u.dot()) {
+			_, u.err = r.successor(at, r.lookup(u.key), u)
+		}
+	}
 }
 
 // refuses notes the batch as refused if one of its updates is.

@@ -12,7 +12,8 @@ type refusals map[origin]*refusal
 
 type refusal struct {
 	dots    seqSet
-	retry   int64 // monotonic ns from which they are asked for again
+	known   uint64 // what is missing up to this one is in dots
+	retry   int64  // monotonic ns from which they are asked for again
 	backOff int64
 }
 
@@ -35,8 +36,9 @@ func (r *replica[T]) refuseKey(key []byte, w *write) {
 		}
 		return
 	}
-	if len(r.refusedKeys) >= maxRefusedKeys {
+	if len(r.refusedKeys) >= maxRefusedKeys && !r.refusedFull {
 		maps.DeleteFunc(r.refusedKeys, func(_ string, w write) bool { return r.origins.covers(w.dot()) })
+		r.refusedFull = len(r.refusedKeys) >= maxRefusedKeys // not to be swept for each further one
 	}
 	if len(r.refusedKeys) < maxRefusedKeys {
 		r.refusedKeys[string(key)] = *w
@@ -80,6 +82,7 @@ func (r *replica[T]) refuse(at instant, o origin, dots *seqSet) {
 	if at.mono >= f.retry {
 		f.backOff = min(max(2*f.backOff, minRefusalBackOff), int64(maxBackOff))
 		f.retry = at.mono + f.backOff
+		r.refusedFull = false
 	}
 	r.count.refused++
 }

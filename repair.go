@@ -92,12 +92,17 @@ func (r *replica[T]) findHole(at instant, o origin, head uint64) {
 		return
 	}
 	f := r.refused[o]
-	for _, gap := range st.seen.missing(span{First: 1, Last: head}) {
-		if f == nil || at.mono >= f.retry || !f.dots.coversAll(gap.First, gap.Last) {
+	if f == nil || at.mono >= f.retry {
+		r.want(at, o, false)
+		return
+	}
+	for _, gap := range st.seen.missing(span{First: f.known + 1, Last: head}) {
+		if !f.dots.coversAll(gap.First, gap.Last) {
 			r.want(at, o, false)
 			return
 		}
 	}
+	f.known = max(f.known, head)
 }
 
 // want schedules a repair. A moment passes first, for what is missing may be under way, and so that a
@@ -372,10 +377,15 @@ func (r *replica[T]) keepChunk(at instant, a *ask[T], from origin, c *inbound[T]
 	}
 	rest := c.updates[:0]
 	for i := range c.updates {
-		if u := &c.updates[i]; u.batch.n > 1 || u.err != nil {
-			rest = append(rest, *u)
-		} else {
+		u := &c.updates[i]
+		if u.batch.n <= 1 && u.err == nil {
 			r.take(at, u, nil)
+			if unasked := a.unasked[u.origin]; u.err == nil && unasked != nil && unasked.covers(u.seq) {
+				r.origins.cover(u.origin, u.seq, u.seq) // it came all the same; the join leaves it out
+			}
+		}
+		if u.batch.n > 1 || u.err != nil { // a Merger that fails finds out only now
+			rest = append(rest, *u)
 		}
 	}
 	clear(c.updates[len(rest):])

@@ -50,6 +50,7 @@ type replica[T any] struct {
 	exchanges      uint64 // how often this replica and another were found equal or made so
 	refused        refusals
 	refusedKeys    refusedKeys
+	refusedFull    bool             // refusedKeys has no room, as far as is known
 	lapsed         []keyedDot       // owned keys of ours that lapsed elsewhere, to be written again
 	rewritten      map[string]int64 // those that were, and when (monotonic ns)
 	rewrittenSweep int              // the size of rewritten at which it is swept

@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/podshare/podshare/internal/cells"
@@ -57,7 +58,18 @@ func (w *snapshotWriter[T]) encode(refused []*update[T]) []byte {
 		}
 	}
 	for _, u := range refused {
-		w.add(u.key, &u.write, u.deadline, u.batch, u.replaced, u.encoded)
+		encoded := u.encoded
+		if errors.Is(u.err, errWithheld) {
+			continue // there is nothing to carry over
+		}
+		if encoded == nil && !u.dead() { // nothing is lost by encoding it anew
+			var err error
+			if encoded, err = w.replica.cfg.codec.encode(u.value); err != nil {
+				w.errs = append(w.errs, &KeyError{Key: string(u.key), Err: err})
+				continue
+			}
+		}
+		w.add(u.key, &u.write, u.deadline, u.batch, u.replaced, encoded)
 		w.cover(u.dot())
 	}
 	m := wire.Snapshot{Floor: w.floor, Vector: slices.DeleteFunc(w.vector, unseen)}

@@ -12,6 +12,9 @@ import "slices"
 func (r *replica[T]) bury(a aged) {
 	a.exchange = r.exchanges
 	r.graves.push(a, r.stillDead)
+	if r.graves.wanted > r.cfg.limits.Tombstones {
+		r.collectAt = 0 // with the next tick
+	}
 }
 
 func (r *replica[T]) stillDead(a aged) bool {
@@ -27,7 +30,11 @@ func (r *replica[T]) collect(at instant) {
 	if every > 0 {
 		r.collectAt = at.mono + every/int64(1+len(r.lingering)/sweepBudget)
 	}
-	for r.tombs > r.cfg.limits.Tombstones && len(r.graves.items)+len(r.lingering) > 0 {
+	for n := 0; r.graves.wanted > r.cfg.limits.Tombstones && len(r.graves.items)+len(r.lingering) > 0; n++ {
+		if n == sweepBudget {
+			r.collectAt = at.mono // there are more
+			return
+		}
 		r.forgetOldest(at)
 	}
 	if r.cutOff() && r.on(ruleCollectInContact) {
