@@ -25,52 +25,87 @@ func (e *AwaitError) Unwrap() error { return e.Err }
 // Await returns nil when n other pods that are heard at that moment hold every write made on this store before the
 // call. With n below 1 it returns at once. With fewer pods than n it waits for more to come.
 //
-// It costs one frame to everybody and one from each pod, or a few if some are lost. Errors are ErrClosed and an
-// [*AwaitError] that names those who hold everything and wraps the error of ctx.
+// It costs one frame to everybody and one from each pod, or a few if some are lost, however many callers wait. Errors
+// are ErrClosed and an [*AwaitError] that names those who hold everything and wraps the error of ctx.
 func (s *Store[T]) Await(ctx context.Context, n int) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	head := s.core.origins.at(self).seen.head
-	pause, again := askAgain, int64(0)
-	for {
+	for asked := false; ; {
 		nodes := s.core.holders(head)
-		at := s.now()
 		switch {
 		case s.closing:
-			s.mu.Unlock()
 			return ErrClosed
 		case len(nodes) >= n:
-			s.mu.Unlock()
 			return nil
 		case ctx.Err() != nil:
-			s.mu.Unlock()
 			return &AwaitError{Want: n, Nodes: nodes, Err: ctx.Err()}
-		case at.mono >= again:
-			again = at.mono + int64(pause)
-			pause = min(2*pause, 16*askAgain)
-			s.core.ask(at)
+		case !asked:
+			asked = true
+			s.core.ask(s.now(), head)
+			defer func() { s.core.asking.callers-- }()
 			s.settleLocked()
 		}
 		news := s.news
 		s.mu.Unlock()
-		timer := time.NewTimer(time.Duration(again - at.mono))
 		select {
 		case <-news:
-		case <-timer.C:
 		case <-s.closed:
 		case <-ctx.Done():
 		}
-		timer.Stop()
 		s.mu.Lock()
 	}
 }
 
-// askAgain is after how long an ask that may have been lost is repeated first; then after twice as long, and so on.
-const askAgain = 200 * time.Millisecond
+// asking is what a replica asks the others about its writes, on behalf of all callers of Await.
+type asking struct {
+	callers int    // who wait; nothing is sent without one
+	head    uint64 // up to which write
+	pause   int64  // ns until what may have been lost is asked again, if nothing happens before
+	due     int64  // monotonic ns at which that is
+}
 
-// ask asks everybody for a word when they have seen all writes of ours.
-func (r *replica[T]) ask(at instant) {
-	h := r.header(at)
-	r.out.frames = append(r.out.frames, outFrame{bytes: (&wire.Ask{}).Append(nil, &h)})
+// The first and the longest pause before an ask is repeated. In between it doubles.
+const (
+	minAskPause = 200 * time.Millisecond
+	maxAskPause = 16 * minAskPause
+)
+
+// ask has everybody asked for a word when they have seen all writes of ours, until callers is counted down again.
+func (r *replica[T]) ask(at instant, head uint64) {
+	a := &r.asking
+	if a.callers++; a.callers == 1 || head > a.head {
+		a.head, a.pause, a.due = head, int64(minAskPause), at.mono
+		r.tickAsk(at)
+	}
+}
+
+// tickAsk sends an ask that is due, unless all that are there have answered it.
+func (r *replica[T]) tickAsk(at instant) {
+	a := &r.asking
+	if a.callers == 0 || at.mono < a.due {
+		return
+	}
+	a.due = at.mono + a.pause
+	a.pause = min(2*a.pause, int64(maxAskPause))
+	for _, p := range r.peers.list {
+		if p.seen < a.head {
+			h := r.header(at)
+			r.out.frames = append(r.out.frames, outFrame{bytes: (&wire.Ask{}).Append(nil, &h)})
+			return
+		}
+	}
+}
+
+// hurryAsk has a pod that has just come asked at once.
+func (r *replica[T]) hurryAsk(at instant) { r.asking.pause, r.asking.due = int64(minAskPause), at.mono }
+
+// nextAsk is when tickAsk has something to do (monotonic ns).
+func (r *replica[T]) nextAsk() int64 {
+	if r.asking.callers == 0 {
+		return never
+	}
+	return r.asking.due
 }
 
 // holders returns the nodes that are heard and have seen our writes up to head.

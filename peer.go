@@ -83,6 +83,7 @@ func (r *replica[T]) hear(at instant, o origin, h *wire.Header) *peer {
 		r.peers.list = append(r.peers.list, p)
 		r.peers.met = true
 		r.news++
+		r.hurryAsk(at)
 		r.hurryBeat(at, 5*time.Millisecond*time.Duration(len(r.peers.list)))
 	}
 	p.heard = at.mono

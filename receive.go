@@ -160,6 +160,7 @@ func (r *replica[T]) tick(at instant) int64 {
 		r.collect(at)
 	}
 	r.tickRepair(at)
+	r.tickAsk(at)
 	r.beat(at)
 	r.watchHealth(at)
 	r.watchCatchUp(at)
@@ -177,7 +178,7 @@ func (r *replica[T]) tick(at instant) int64 {
 
 // next is the monotonic time of the next tick.
 func (r *replica[T]) next(at instant) int64 {
-	next := min(r.peers.nextBeat, r.nextLapse(), r.collectAt)
+	next := min(r.peers.nextBeat, r.nextLapse(), r.collectAt, r.nextAsk())
 	if r.repair.ask != nil {
 		next = min(next, r.repair.ask.timeout)
 	} else {
@@ -206,7 +207,7 @@ func (r *replica[T]) next(at instant) int64 {
 
 // earliest is a cheap bound on next: what a frame or a write may have brought forward.
 func (r *replica[T]) earliest() int64 {
-	due := min(r.peers.nextBeat, r.lapseAt)
+	due := min(r.peers.nextBeat, r.lapseAt, r.nextAsk())
 	if r.repair.ask != nil {
 		due = min(due, r.repair.ask.timeout)
 	} else {

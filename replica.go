@@ -46,6 +46,7 @@ type replica[T any] struct {
 
 	started        int64 // monotonic ns
 	peers          peers
+	asking         asking
 	repair         repair[T]
 	exchanges      uint64 // how often this replica and another were found equal or made so
 	refused        refusals
