@@ -119,13 +119,16 @@ func (r *replica[T]) holders(head uint64) []string {
 	return nodes
 }
 
-// takeAsk answers as soon as all that the peer has announced is here.
-func (r *replica[T]) takeAsk(at instant, p *peer) {
-	if !p.asks && p.live {
-		p.asks = true
-		r.peers.asking++
+// takeAsk answers as soon as all that the peer had written when it asked is here. What it asked before is answered
+// first: with steady writes and losses the newest head may never be reached while it is the newest.
+func (r *replica[T]) takeAsk(at instant, p *peer, head uint64) {
+	if !p.asks {
+		p.asks, p.asked = true, head
+		if p.live {
+			r.peers.asking++
+		}
 	}
-	p.asked = p.head
+	p.askedLast = max(p.askedLast, head)
 	r.answerAsks(at)
 	r.findHole(at, p.origin, p.head)
 }
@@ -140,8 +143,10 @@ func (r *replica[T]) answerAsks(at instant) {
 		if !p.asks || st.seen.head < p.asked {
 			continue
 		}
-		p.asks = false
-		r.peers.asking--
+		if p.asked = p.askedLast; st.seen.head >= p.asked {
+			p.asks = false
+			r.peers.asking--
+		}
 		m, h := wire.Seen{To: st.id, Head: st.seen.head}, r.header(at)
 		r.out.frames = append(r.out.frames, outFrame{to: st.node, bytes: m.Append(nil, &h)})
 	}

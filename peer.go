@@ -31,9 +31,10 @@ type peer struct {
 	told                  int64  // monotonic ns of our last lapse notice to it
 	passedOver            bool   // see replica.passOver
 
-	seen  uint64 // it has said that it has seen so many of our writes
-	asks  bool   // it wants to be told when so many of its are seen here as
-	asked uint64 // this
+	seen      uint64 // it has said that it has seen so many of our writes
+	asks      bool   // it wants to be told when so many of its are seen here as
+	asked     uint64 // this, and later
+	askedLast uint64 // this; asked ≤ askedLast
 
 	wanted   uint64 // the last series that it asked for
 	sentMany bool   // the answer to it has more than one chunk
@@ -81,6 +82,9 @@ func (r *replica[T]) hear(at instant, o origin, h *wire.Header) *peer {
 			r.peers.missing--
 		}
 		r.peers.list = append(r.peers.list, p)
+		if p.asks {
+			r.peers.asking++
+		}
 		r.peers.met = true
 		r.news++
 		r.hurryAsk(at)

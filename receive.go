@@ -43,7 +43,7 @@ func (r *replica[T]) receive(at instant, in *inbound[T]) (kept bool) {
 	case wire.KindLapse:
 		r.takeLapse(at, p)
 	case wire.KindAsk:
-		r.takeAsk(at, p)
+		r.takeAsk(at, p, h.Head)
 	case wire.KindSeen:
 		r.takeSeen(p, &in.seen)
 	case wire.KindSnapshot: // open refuses it
