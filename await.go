@@ -108,11 +108,12 @@ func (r *replica[T]) nextAsk() int64 {
 	return r.asking.due
 }
 
-// holders returns the nodes that are heard and have seen our writes up to head.
+// holders returns the nodes that are heard and have seen our writes up to head. An answer of a run that has most likely
+// ended counts for nothing: its pod may have lost what it held.
 func (r *replica[T]) holders(head uint64) []string {
 	var nodes []string
 	for _, p := range r.peers.list {
-		if p.seen >= head {
+		if p.seen >= head && !p.replaced {
 			nodes = append(nodes, r.origins.at(p.origin).node)
 		}
 	}

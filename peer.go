@@ -26,6 +26,7 @@ type peer struct {
 	live     bool // in peers.list
 	gone     bool // said goodbye; an origin never returns after that
 	namesake bool // has our node ID, and we said so
+	replaced bool // a run of its node came, and this one was not heard since: it has most likely ended
 
 	vector, digest, owned uint64 // from its last heartbeat
 	told                  int64  // monotonic ns of our last lapse notice to it
@@ -81,6 +82,7 @@ func (r *replica[T]) hear(at instant, o origin, h *wire.Header) *peer {
 		if p.heard != 0 {
 			r.peers.missing--
 		}
+		r.replaceRuns(st.node)
 		r.peers.list = append(r.peers.list, p)
 		if p.asks {
 			r.peers.asking++
@@ -90,11 +92,19 @@ func (r *replica[T]) hear(at instant, o origin, h *wire.Header) *peer {
 		r.hurryAsk(at)
 		r.hurryBeat(at, 5*time.Millisecond*time.Duration(len(r.peers.list)))
 	}
+	p.replaced = false
 	p.heard = at.mono
 	p.offset = h.Clock - at.wall
 	p.head = max(p.head, h.Head)
 	r.ownerHeard(at, o)
 	return p
+}
+
+// replaceRuns notes that a run of a node has come, which may take the place of one that died.
+func (r *replica[T]) replaceRuns(node string) {
+	for _, p := range r.peers.list {
+		p.replaced = p.replaced || r.origins.at(p.origin).node == node
+	}
 }
 
 // alive reports whether an origin is this one or has been heard lately.
