@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -163,7 +164,8 @@ func (r *replica[T]) takeSeen(p *peer, m *wire.Seen) {
 
 // WaitFor returns nil when this store has caught up with a version of a key that another one has seen: the key is then
 // at that version or a later one, or deleted by a later write. So a request can read here what one before it wrote on
-// another pod: hand the [Version] on, in a cookie say. A zero version returns at once.
+// another pod: hand the [Version] on, in a cookie say. A zero version returns at once. With a Merger the write itself
+// must be here, or removed by a later delete. The version of a seed that was overwritten may never be reached.
 //
 // Errors are ErrClosed, that of an empty or too long key, and the error of ctx.
 func (s *Store[T]) WaitFor(ctx context.Context, key string, v Version) error {
@@ -185,11 +187,12 @@ func (s *Store[T]) WaitFor(ctx context.Context, key string, v Version) error {
 		if f.next == nil {
 			f.next = make(chan struct{})
 		}
-		next := f.next
+		next, news := f.next, s.news
 		s.mu.Unlock()
 		var err error
 		select {
 		case <-next:
+		case <-news: // an exchange may have told that the key is gone, without a step of it
 		case <-s.closed:
 			err = ErrClosed
 		case <-ctx.Done():
@@ -208,18 +211,40 @@ func (s *Store[T]) reachedLocked(key string, v *Version) bool {
 	if v.Timestamp.IsZero() {
 		return true
 	}
-	stamp := v.Timestamp.UnixNano()
+	r, stamp := s.core, v.Timestamp.UnixNano()
 	e := s.index.Get(key)
-	if e == nil {
-		return stamp <= s.core.floor // it may have been deleted and forgotten
-	}
-	now, node := &e.Val.write, s.core.origins.at(e.Val.origin).node
 	switch {
-	case now.stamp != stamp:
-		return now.stamp > stamp
-	case node != v.Origin:
-		return node > v.Origin
+	case e == nil:
+		return stamp <= r.floor && r.origins.maySee(v) // it may have been deleted and forgotten
+	case !r.origins.atLeast(&e.Val.write, v):
+		return false
+	case e.Val.flags&flagSeed != 0: // which a real write is not ordered after, whatever their stamps
+		return r.origins.maySee(v)
+	case r.cfg.merge != nil:
+		deleted := &joinOf(e).deleted
+		return deleted.seq != 0 && r.origins.atLeast(deleted, v) || r.origins.maySee(v)
 	default:
-		return now.seq >= v.Seq
+		return true
 	}
+}
+
+// atLeast reports whether a write is the one of a version, or ordered after it.
+func (os *origins) atLeast(w *write, v *Version) bool {
+	return cmp.Or(
+		cmp.Compare(w.stamp, v.Timestamp.UnixNano()),
+		cmp.Compare(os.at(w.origin).node, v.Origin),
+		cmp.Compare(w.seq, v.Seq),
+	) >= 0
+}
+
+// maySee reports whether the write of a version is covered. As a version does not name the run, that of another run of
+// the same node is taken for it: so this only ever confirms what the order of writes suggests.
+func (os *origins) maySee(v *Version) bool {
+	node := wire.HashNode([]byte(v.Origin))
+	for o, st := range os.list {
+		if st.id.Node == node && os.covers(dot{origin(o), v.Seq}) {
+			return true
+		}
+	}
+	return false
 }

@@ -14,10 +14,12 @@ import (
 
 // testReplica is a replica of strings without a shell.
 func testReplica(node string, boot uint64) *replica[string] {
-	return newReplica(replicaConfig[string]{
+	r := newReplica(replicaConfig[string]{
 		node: node, boot: boot, codec: newCodec[string](JSONCodec{}, false), limits: Limits{}.withDefaults(),
 		tombstoneTTL: time.Hour, maxSkew: time.Minute, lease: time.Minute, heartbeat: minHeartbeat, seed: 1, hashSeed: simHash,
 	}, instant{})
+	r.out.changed = func(EventKind, *entry[string]) {}
+	return r
 }
 
 // hand gives a replica a frame.

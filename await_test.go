@@ -525,9 +525,10 @@ func TestForgottenTombstoneOfAnotherKeyDoesNotSatisfyWaitFor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		net := newNetwork(t, 1)
 		a := open(t, net.Pod("a"), "a")
-		b := open(t, net.Pod("b"), "b", podshare.WithLimits[string](podshare.Limits{Tombstones: 1}))
+		b := open(t, net.Pod("b"), "b", podshare.WithLimits[string](podshare.Limits{Tombstones: 1}), podshare.WithGCInterval[string](0))
 		pass(time.Second)
 		net.CutOneWay("a", "b")
+		net.SetStoreFaults(transporttest.StoreFaults{FetchError: 1})
 		require.NoError(t, a.Set(t.Context(), "k", "v"))
 		v := a.Version("k")
 		for i := range 5 {
