@@ -26,6 +26,7 @@ type peer struct {
 	live     bool // in peers.list
 	gone     bool // said goodbye; an origin never returns after that
 	namesake bool // has our node ID, and we said so
+	caughtUp bool // it said so
 	replaced bool // a run of its node came, and this one was not heard since: it has most likely ended
 
 	vector, digest, owned uint64 // from its last heartbeat
@@ -224,6 +225,9 @@ func (r *replica[T]) sendHeartbeat(at instant) {
 		MaxVersion:     wire.Version,
 		Pods:           uint64(len(r.peers.list) + 1),
 	}
+	if r.caughtUp {
+		m.Flags = beatCaughtUp
+	}
 	h := r.header(at)
 	r.out.frames = append(r.out.frames, outFrame{bytes: m.Append(nil, &h)})
 	r.count.heartbeats++
@@ -239,6 +243,7 @@ func (r *replica[T]) header(at instant) wire.Header {
 func (r *replica[T]) takeHeartbeat(at instant, p *peer, m *wire.Heartbeat) {
 	p.interval = int64(min(m.IntervalMillis, uint64(time.Hour/time.Millisecond))) * int64(time.Millisecond)
 	p.vector, p.digest, p.owned = m.Vector, m.Digest, m.Owned
+	p.caughtUp = m.Flags&beatCaughtUp != 0
 	p.beats = min(p.beats+1, 2)
 	if p.beats == 2 && !p.namesake && r.origins.at(p.origin).node == r.cfg.node {
 		p.namesake = true

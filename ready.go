@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Synced returns nil once the store has caught up: it was found equal to another pod, or took over what one holds; or it
-// is clear that no other pod is there, because none was heard for a second. Until then it may lack what was written
-// after the stored snapshot. Once it has returned nil it always does, until Close.
+// Synced returns nil once the store has caught up: it was found equal to another pod that had caught up itself, or took
+// over what one holds; or it is clear that no such pod is there, because none was heard for a second. Until then it may
+// lack what was written after the stored snapshot. Once it has returned nil it always does, until Close.
 //
 // Errors are ErrClosed and the error of ctx.
 func (s *Store[T]) Synced(ctx context.Context) error {
@@ -42,17 +42,32 @@ func (s *Store[T]) Ready() bool {
 	return s.core.caughtUp && !s.closing
 }
 
-// lonely is after how long without a word from anybody a store takes itself for alone. Others answer a newcomer's first
-// heartbeat within milliseconds.
+// lonely is after how long without a word from a pod that has caught up a store does not wait for one any more. Others
+// answer a newcomer's first heartbeat within milliseconds.
 const lonely = time.Second
 
-// watchCatchUp notes when the first catching up is over.
+// beatCaughtUp is the flag of heartbeats of a pod that has caught up. Without it newcomers that start side by side, all
+// empty, would take each other's word for it.
+const beatCaughtUp = 1
+
+// exchanged notes that this replica and a peer were found equal or made so.
+func (r *replica[T]) exchanged(at instant, p *peer) {
+	r.exchanges++
+	r.news++
+	r.caughtUp = r.caughtUp || p.caughtUp
+	r.watchCatchUp(at)
+}
+
+// watchCatchUp notes when the first catching up is over though no pod is there that has caught up: all start anew.
 func (r *replica[T]) watchCatchUp(at instant) {
-	if r.caughtUp || r.deaf {
+	if r.caughtUp || r.deaf || at.mono-r.listens < int64(lonely) || r.exchanges == 0 && len(r.peers.list) > 0 {
 		return
 	}
-	if r.exchanges > 0 || len(r.peers.list) == 0 && at.mono-r.listens >= int64(lonely) {
-		r.caughtUp = true
-		r.news++
+	for _, p := range r.peers.list {
+		if p.caughtUp {
+			return
+		}
 	}
+	r.caughtUp = true
+	r.news++
 }

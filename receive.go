@@ -184,8 +184,8 @@ func (r *replica[T]) next(at instant) int64 {
 	} else {
 		next = min(next, r.repair.due)
 	}
-	if !r.caughtUp && !r.deaf && len(r.peers.list) == 0 {
-		next = min(next, r.listens+int64(lonely))
+	if lonelyAt := r.listens + int64(lonely); !r.caughtUp && !r.deaf && at.mono < lonelyAt {
+		next = min(next, lonelyAt)
 	}
 	if len(r.lapsed) > 0 {
 		next = min(next, at.mono+int64(time.Millisecond))

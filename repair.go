@@ -71,8 +71,7 @@ func (r *replica[T]) compare(at instant, p *peer) {
 	vector := r.origins.vectorHash()
 	switch {
 	case p.vector == vector && p.digest == r.digest:
-		r.exchanges++
-		r.news++
+		r.exchanged(at, p)
 		p.fruitless = fruitless{}
 	case !r.on(ruleCompareHashes):
 	case p.vector == vector:
@@ -412,9 +411,8 @@ func (r *replica[T]) complete(at instant, a *ask[T], p *peer) {
 		}
 	}
 	r.adopt(at, &s)
-	r.exchanges++
-	r.news++
 	r.repair.completed++
+	r.exchanged(at, p)
 	if mine := [2]uint64{r.origins.vectorHash(), r.digest}; mine == [2]uint64{a.vector, a.digest} {
 		backOff := min(max(2*p.fruitless.backOff, r.interval()), int64(maxBackOff))
 		p.fruitless = fruitless{
