@@ -2,6 +2,7 @@ package podshare
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -24,8 +25,8 @@ func (s *Store[T]) attach(ctx, run context.Context) error {
 	if err == nil {
 		err = s.load(ctx)
 	}
-	if !cancel() && err == nil {
-		err = ctx.Err()
+	if !cancel() {
+		err = errors.Join(err, ctx.Err()) // the transport may only say that it was left
 	}
 	if err != nil {
 		leave()
@@ -60,6 +61,13 @@ const (
 	minAttachPause = 100 * time.Millisecond
 	maxAttachPause = 5 * time.Second
 )
+
+// deafen makes a store of one that is to attach later: cut off until then. It sends no heartbeats: nobody is to answer
+// what cannot be heard.
+func (s *Store[T]) deafen() {
+	s.core.deaf, s.core.peers.nextBeat = true, never
+	s.core.watchHealth(s.now())
+}
 
 // attachLater attaches as soon as the transport lets it.
 func (s *Store[T]) attachLater(run context.Context) {

@@ -78,7 +78,7 @@ func New[T any](ctx context.Context, topic string, t Transport, opts ...Option[T
 	run, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	if cfg.background {
-		s.core.deaf = true
+		s.deafen()
 		s.workers.Go(func() { s.attachLater(run) })
 	} else if err := s.attach(ctx, run); err != nil {
 		stop()
