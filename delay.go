@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -9,7 +10,7 @@ import (
 // nanoseconds, and a write nothing.
 type Delays struct {
 	Count uint64
-	Sum   time.Duration
+	Sum   time.Duration // at most what a Duration holds: clocks may be off by decades
 	// Buckets[i] counts delays below 1 µs << i, and not below the one before; the last has no upper bound.
 	Buckets [delayBuckets]uint64
 }
@@ -27,7 +28,7 @@ func (*Delays) Bound(bucket int) time.Duration {
 // Quantile returns the upper bound of the bucket that holds a quantile, 0.5 for the median; 0 if nothing was counted.
 // For the last bucket, which has none, it returns its lower bound.
 func (d *Delays) Quantile(q float64) time.Duration {
-	rank := uint64(q * float64(d.Count))
+	rank := uint64(max(q, 0) * float64(d.Count))
 	var below uint64
 	for i, n := range d.Buckets {
 		if below += n; below > rank || below == d.Count && n > 0 {
@@ -41,6 +42,6 @@ func (d *Delays) Quantile(q float64) time.Duration {
 func (d *Delays) add(ns int64) {
 	ns = max(ns, 0)
 	d.Count++
-	d.Sum += time.Duration(ns)
+	d.Sum += min(time.Duration(ns), math.MaxInt64-d.Sum)
 	d.Buckets[min(bits.Len64(uint64(ns)/1000), delayBuckets-1)]++
 }

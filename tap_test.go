@@ -12,6 +12,7 @@ import (
 
 	"github.com/podshare/podshare"
 	"github.com/podshare/podshare/internal/wire"
+	"github.com/podshare/podshare/transport/transporttest"
 )
 
 // tap is a transport that a test listens to, and whose calls it may replace. Set the functions before the
@@ -177,4 +178,27 @@ func requireIdleTraffic[T any](t testing.TB, tr *tap, stores ...*podshare.Store[
 	heartbeats := len(stores) * 3600 * 10 / 9
 	require.Less(t, frames-before, heartbeats+len(stores)*3*60, "frames in an hour of nothing")
 	require.Less(t, bytes-bytesBefore, heartbeats*200+len(stores)*64<<10, "bytes in an hour of nothing")
+}
+
+// beatLike returns a heartbeat with the vector that a pod announces next, and another digest.
+func (x *stranger) beatLike(t testing.TB, net *transporttest.Network, pod string) []byte {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	frames, err := net.Pod("x").Subscribe(ctx, topic)
+	require.NoError(t, err)
+	for frame := range frames {
+		h, body, err := wire.Open(frame, wire.Limits{})
+		require.NoError(t, err)
+		var m wire.Heartbeat
+		if h.Kind != wire.KindHeartbeat || string(h.Node) != pod {
+			continue
+		}
+		require.NoError(t, m.Parse(body))
+		m.Digest++
+		own := x.header()
+		return m.Append(nil, &own)
+	}
+	require.FailNow(t, "no heartbeat")
+	return nil
 }
