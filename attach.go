@@ -33,9 +33,9 @@ func (s *Store[T]) attach(ctx, run context.Context) error {
 		return err
 	}
 	s.subscribed.Store(&sub)
-	s.attached <- sub
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() { s.attached <- sub }() // there is room; not before deaf is false: the run loop may find it closed
 	at := s.now()
 	s.core.deaf, s.core.listens = false, at.mono
 	s.core.hurryBeat(at, 0)

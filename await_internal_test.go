@@ -2,14 +2,12 @@ package podshare
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/podshare/podshare/internal/wire"
-	"github.com/podshare/podshare/transport"
 )
 
 // testReplica is a replica of strings without a shell.
@@ -18,7 +16,7 @@ func testReplica(node string, boot uint64) *replica[string] {
 		node: node, boot: boot, codec: newCodec[string](JSONCodec{}, false), limits: Limits{}.withDefaults(),
 		tombstoneTTL: time.Hour, maxSkew: time.Minute, lease: time.Minute, heartbeat: minHeartbeat, seed: 1, hashSeed: simHash,
 	}, instant{})
-	r.out.changed = func(EventKind, *entry[string]) {}
+	r.out.changed = func(EventKind, *entry[string], bool) {}
 	return r
 }
 
@@ -71,10 +69,7 @@ func TestAskOfAPodThatWasSilentIsAnswered(t *testing.T) {
 
 // Nothing of Await and WaitFor is left behind when they return.
 func TestWaitingLeavesNothingBehind(t *testing.T) {
-	tr := transport.NewMemoryTransport()
-	s, err := New[string](t.Context(), "topic", tr)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, errors.Join(s.Close(), tr.Close())) }()
+	s := openQuiet(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	future := Version{Timestamp: time.Now().Add(time.Hour), Origin: "x", Seq: 1, Exists: true}

@@ -10,7 +10,7 @@ import (
 )
 
 // Codec turns values into bytes and back. It is used by several goroutines at once, and must not keep or
-// change the bytes that Unmarshal is given.
+// change the bytes that Unmarshal is given. Its methods must not close the Store.
 //
 // Frames and snapshots name their codec, so that a pod with another one reports [ErrCodecMismatch] instead
 // of reading nonsense. The name is what Name() string returns, where a codec has that method, else its type.

@@ -1,48 +1,64 @@
 package podshare
 
+import (
+	"container/list"
+
+	"github.com/podshare/podshare/internal/cells"
+)
+
 // eventQueue is what waits for the reader of a watcher that is not closed when it is slow: the latest event of each key,
-// in the order in which the keys first had one. Store.mu guards it; its channels need no lock.
+// in the order in which the keys first had one. Store.mu guards it; more needs no lock.
 type eventQueue[T any] struct {
-	order  []string
-	latest map[string]Event[T] // of the keys in order, and no others: one that is told meanwhile is taken out
-	more   chan struct{}       // one token: the queue may not be empty
-	done   chan struct{}       // closed by hub.remove, once
+	events list.List                // of *queued[T]
+	of     map[string]*list.Element // by key
+	more   chan struct{}            // one token: the queue may not be empty
+}
+
+type queued[T any] struct {
+	event Event[T]
+	fresh bool // the reader was never told of the key: if it goes, there is nothing to tell
 }
 
 func newEventQueue[T any]() *eventQueue[T] {
-	return &eventQueue[T]{latest: map[string]Event[T]{}, more: make(chan struct{}, 1), done: make(chan struct{})}
+	return &eventQueue[T]{of: map[string]*list.Element{}, more: make(chan struct{}, 1)}
 }
 
-func (q *eventQueue[T]) put(ev *Event[T]) {
-	if _, waits := q.latest[ev.Key]; !waits {
-		q.order = append(q.order, ev.Key)
+// put adds the latest event of a key. fresh says that the key was not there before it.
+func (q *eventQueue[T]) put(ev *Event[T], fresh bool) {
+	el := q.of[ev.Key]
+	if el == nil {
+		q.of[ev.Key] = q.events.PushBack(&queued[T]{*ev, fresh})
+		signal(q.more)
+		return
 	}
-	q.latest[ev.Key] = *ev
-	signal(q.more)
+	if it := el.Value.(*queued[T]); ev.Kind == EventSet || !it.fresh {
+		it.event = *ev
+		return
+	}
+	q.drop(ev.Key)
+}
+
+// drop takes out what waits of a key.
+func (q *eventQueue[T]) drop(key string) {
+	if el := q.of[key]; el != nil {
+		q.events.Remove(el)
+		delete(q.of, key)
+	}
 }
 
 // take removes the first event.
 func (q *eventQueue[T]) take() (ev Event[T], ok bool) {
-	for len(q.order) > 0 && !ok {
-		key := q.order[0]
-		q.order[0] = ""
-		q.order = q.order[1:]
-		ev, ok = q.latest[key]
-		delete(q.latest, key)
+	el := q.events.Front()
+	if el == nil {
+		return ev, false
 	}
-	return ev, ok
+	ev = el.Value.(*queued[T]).event
+	q.drop(ev.Key)
+	return ev, true
 }
 
-// presentLocked returns the keys that a watcher with WatchInitial begins with, nil for others.
-func (s *Store[T]) presentLocked(c *watchConfig) []string {
-	switch {
-	case !c.initial:
-		return nil
-	case c.narrowed:
-		return c.keys
-	}
-	var keys []string
-	v := s.index.View()
+// keysOf returns the keys of a view that a watcher wants, and closes the view.
+func (s *Store[T]) keysOf(v *cells.View[item[T]], c *watchConfig) (keys []string) {
 	defer v.Close()
 	for e := v.Next(); e != nil; e = v.Next() {
 		if !e.Val.dead() && c.wants(e.Key) {
@@ -53,37 +69,39 @@ func (s *Store[T]) presentLocked(c *watchConfig) []string {
 }
 
 // runQueue tells a watcher of the keys present, then of what its queue holds. It waits for the reader. A watcher that
-// does not conflate leaves its queue behind once the reader has caught up.
+// does not conflate leaves its queue behind once that is empty.
 func (s *Store[T]) runQueue(w *watcher[T], keys []string, out chan<- Event[T]) {
 	q, c := w.queue, &w.config
 	for _, key := range keys {
-		if ev, ok := s.present(w, q, key); ok && !s.tellWaiting(w, q, &ev, out) {
+		if ev, ok := s.present(w, q, key); ok && !s.tellWaiting(w, &ev, out) {
+			s.flush(w, q, out)
 			return
 		}
 	}
-	if c.initial && !s.tellWaiting(w, q, &Event[T]{Kind: EventSynced}, out) {
+	if c.initial && !s.tellWaiting(w, &Event[T]{Kind: EventSynced}, out) {
 		return
 	}
 	for {
 		s.mu.Lock()
 		ev, ok := q.take()
-		caughtUp := !ok && !c.conflate && !w.gone
-		if caughtUp {
+		empty := !ok && !c.conflate && !w.gone
+		if empty {
 			w.queue, w.events = nil, make(chan Event[T], s.cfg.watchBuffer)
 		}
 		s.mu.Unlock()
 		switch {
-		case caughtUp:
-			s.runFilter(w, out)
+		case empty:
+			s.runForward(w, out)
 			return
-		case ok && !s.tellWaiting(w, q, &ev, out):
+		case ok && !s.tellWaiting(w, &ev, out):
+			s.flush(w, q, out)
 			return
 		case ok:
 			continue
 		}
 		select {
 		case <-q.more:
-		case <-q.done:
+		case <-w.done:
 			s.flush(w, q, out)
 			return
 		}
@@ -92,9 +110,9 @@ func (s *Store[T]) runQueue(w *watcher[T], keys []string, out chan<- Event[T]) {
 
 // present returns a key as it is at this moment. What waits of it is not told any more.
 func (s *Store[T]) present(w *watcher[T], q *eventQueue[T], key string) (ev Event[T], ok bool) {
-	s.mu.Lock()
+	s.lockLatched()
 	defer s.mu.Unlock()
-	delete(q.latest, key)
+	q.drop(key)
 	e := s.index.Get(key)
 	if e == nil || !w.config.wants(key) {
 		return ev, false
@@ -109,7 +127,7 @@ func (s *Store[T]) present(w *watcher[T], q *eventQueue[T], key string) (ev Even
 
 // tellWaiting passes an event on, if the filters let it, when the reader has room. It reports whether the watcher goes
 // on.
-func (s *Store[T]) tellWaiting(w *watcher[T], q *eventQueue[T], ev *Event[T], out chan<- Event[T]) bool {
+func (s *Store[T]) tellWaiting(w *watcher[T], ev *Event[T], out chan<- Event[T]) bool {
 	if ev.Kind != EventSynced {
 		switch pass, err := s.passes(w, ev.Key); {
 		case err != nil:
@@ -122,14 +140,14 @@ func (s *Store[T]) tellWaiting(w *watcher[T], q *eventQueue[T], ev *Event[T], ou
 	select {
 	case out <- *ev:
 		return true
-	case <-q.done:
+	case <-w.done:
 	}
 	select {
 	case out <- *ev:
-		s.flush(w, q, out)
+		return true // and the rest as far as there is room
 	default:
+		return false
 	}
-	return false
 }
 
 // flush passes on what still waits for a watcher that is closed, as far as there is room.
@@ -138,15 +156,7 @@ func (s *Store[T]) flush(w *watcher[T], q *eventQueue[T], out chan<- Event[T]) {
 		s.mu.Lock()
 		ev, ok := q.take()
 		s.mu.Unlock()
-		if !ok {
-			return
-		}
-		if pass, err := s.passes(w, ev.Key); err != nil || !pass {
-			continue
-		}
-		select {
-		case out <- ev:
-		default:
+		if !ok || !s.tellWaiting(w, &ev, out) {
 			return
 		}
 	}

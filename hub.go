@@ -83,9 +83,8 @@ func (h *hub[T]) remove(w *watcher[T]) bool {
 	default:
 		h.all = h.all.without(w, 0)
 	}
-	if w.queue != nil {
-		close(w.queue.done)
-	} else {
+	close(w.done)
+	if w.events != nil {
 		close(w.events)
 	}
 	return true

@@ -24,6 +24,9 @@ type lifetime struct {
 // The deadline is this pod's time of day plus ttl, and every pod judges it by its own: clocks that differ move it by as
 // much, at most by [WithMaxClockSkew]. A ttl that is not positive is an error.
 func (s *Store[T]) SetTTL(ctx context.Context, key string, value T, ttl time.Duration) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
 	if ttl <= 0 {
 		return errTTL
 	}

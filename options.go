@@ -89,7 +89,7 @@ func durationOption[T any](name string, d, preset time.Duration, set func(*confi
 
 // WithClock sets where the store reads the time of day, which stamps and deadlines come from: for tests of what
 // happens when clocks differ or jump. Whatever waits goes by the monotonic clock of the machine all the same. fn may be
-// called by any goroutine, by readers too. The default is [time.Now].
+// called by any goroutine, by readers too, and must not use the Store. The default is [time.Now].
 func WithClock[T any](fn func() time.Time) Option[T] {
 	return optionFunc[T](func(c *config[T]) error {
 		if fn == nil {

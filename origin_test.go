@@ -67,7 +67,7 @@ func TestOriginsThatNothingIsHeardOfAreNotRemembered(t *testing.T) {
 		node: "me", boot: 1, codec: newCodec[string](JSONCodec{}, false), limits: Limits{}.withDefaults(),
 		heartbeat: minHeartbeat, hashSeed: maphash.MakeSeed(),
 	}, instant{mono: 1})
-	r.out.changed = func(EventKind, *entry[string]) {}
+	r.out.changed = func(EventKind, *entry[string], bool) {}
 
 	var records wire.Records
 	records.Reset([]byte("x"), 7)

@@ -89,11 +89,11 @@ func (r *replica[T]) ownerHeard(at instant, o origin) {
 		if e.Val.ext.join != nil {
 			next := r.refold(e, e.Val.ext.join)
 			if r.put(e, next); r.shown(e) { // its parts are the same, but one of them is shown now
-				r.out.changed(EventSet, next)
+				r.out.changed(EventSet, next, false)
 			}
 			continue
 		}
-		r.out.changed(EventSet, e)
+		r.out.changed(EventSet, e, true)
 	}
 }
 

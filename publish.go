@@ -159,7 +159,7 @@ func (s *Store[T]) publishUnder(ctx context.Context, at instant, f *dataFrame) e
 	defer either.release()
 	err := s.publish(either, f)
 	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+		err = ctx.Err()
 	}
 	return err
 }
@@ -179,10 +179,11 @@ func (f *dataFrame) finish(err error) {
 	}
 }
 
-func (s *Store[T]) publishTo(ctx context.Context, channel string, frame []byte) error {
+// publishTo hands a frame to the transport. One that panics has failed.
+func (s *Store[T]) publishTo(ctx context.Context, channel string, frame []byte) (err error) {
+	defer recovered(&err)
 	s.counts.publishes.Add(1)
 	s.counts.publishedBytes.Add(uint64(len(frame)))
-	var err error
 	if sub := s.subscribed.Load(); sub != nil && sub.echoFree != nil && channel == s.channel {
 		err = sub.echoFree.PublishExcept(ctx, channel, frame, sub.frames)
 	} else {

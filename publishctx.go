@@ -34,6 +34,7 @@ func (s *Store[T]) publishContext(at instant) context.Context {
 type eitherCtx struct {
 	own, caller context.Context //nolint:containedctx // it is one itself
 	once        sync.Once
+	over        atomic.Bool               // the publish has returned
 	joined      atomic.Pointer[joinedCtx] // nil until asked for
 }
 
@@ -46,6 +47,9 @@ type joinedCtx struct {
 func (c *eitherCtx) join() *joinedCtx {
 	c.once.Do(func() {
 		ctx, cancel := context.WithCancel(c.own)
+		if c.over.Load() || c.caller.Err() != nil {
+			cancel() // at once: Err may have said so already
+		}
 		c.joined.Store(&joinedCtx{ctx, cancel, context.AfterFunc(c.caller, cancel)})
 	})
 	return c.joined.Load()
@@ -53,15 +57,30 @@ func (c *eitherCtx) join() *joinedCtx {
 
 // release ends the watching. The publish has returned.
 func (c *eitherCtx) release() {
+	c.over.Store(true)
 	if j := c.joined.Load(); j != nil {
 		j.stop()
 		j.cancel()
 	}
 }
 
-func (c *eitherCtx) Deadline() (time.Time, bool) { return c.own.Deadline() }
-func (c *eitherCtx) Done() <-chan struct{}       { return c.join().Done() }
-func (c *eitherCtx) Value(key any) any           { return c.join().Value(key) }
+func (c *eitherCtx) Done() <-chan struct{} { return c.join().Done() }
+
+func (c *eitherCtx) Deadline() (time.Time, bool) {
+	own, _ := c.own.Deadline() // it always has one
+	if d, ok := c.caller.Deadline(); ok && d.Before(own) {
+		return d, true
+	}
+	return own, true
+}
+
+// Value asks the joined context first, where package context finds what ends with it.
+func (c *eitherCtx) Value(key any) any {
+	if v := c.join().Value(key); v != nil {
+		return v
+	}
+	return c.caller.Value(key)
+}
 
 // Err agrees with Done: where that was asked for, both change at one moment.
 func (c *eitherCtx) Err() error {

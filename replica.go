@@ -97,8 +97,9 @@ type replicaConfig[T any] struct {
 type effects[T any] struct {
 	frames []outFrame
 	errs   []error
-	// changed hears of every visible change in the order in which it was applied, with what the key became.
-	changed func(EventKind, *entry[T])
+	// changed hears of every visible change in the order in which it was applied: what the key became, and whether it is
+	// fresh, not seen by readers before.
+	changed func(kind EventKind, e *entry[T], fresh bool)
 }
 
 // outFrame is a complete frame to publish: to the topic, or to the inbox of one node.
@@ -181,14 +182,14 @@ func (r *replica[T]) put(cur, next *entry[T]) {
 // key, when it is complete.
 func (r *replica[T]) tellStep(cur, next *entry[T]) {
 	if kind, visible := r.event(cur, next); visible {
-		r.out.changed(kind, next)
+		r.out.changed(kind, next, !r.shown(cur))
 	}
 }
 
 // quietly makes changes that watchers are not told of.
 func (r *replica[T]) quietly(do func()) {
 	tell := r.out.changed
-	r.out.changed = func(EventKind, *entry[T]) {}
+	r.out.changed = func(EventKind, *entry[T], bool) {}
 	defer func() { r.out.changed = tell }()
 	do()
 }

@@ -69,7 +69,7 @@ func newSimMachine[T any](c sim.Config, at sim.Instant, off rule, merge func(a, 
 		limits: limits, tombstoneTTL: c.TombstoneTTL, maxSkew: time.Minute, lease: c.Lease,
 		heartbeat: minHeartbeat, collectEvery: 5 * time.Second, seed: c.Seed, hashSeed: simHash, off: off,
 	}, clocks(at))
-	m.r.out.changed = func(kind EventKind, now *entry[T]) {
+	m.r.out.changed = func(kind EventKind, now *entry[T], _ bool) {
 		e := sim.Event{Key: now.Key, Version: m.version(&now.Val.write)}
 		switch kind {
 		case EventSet:

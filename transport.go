@@ -14,7 +14,7 @@ import (
 //
 // A Transport that wraps another may have a method Unwrap() Transport. What a Transport may implement besides,
 // [EchoFree] and [SnapshotKeeper], is then looked for in it first, and then in what it wraps. So it must leave
-// frames and the channels of Subscribe as they are.
+// frames, the channels of Subscribe and snapshots as they are.
 type Transport interface {
 	// Publish sends msg to every subscription of the topic. msg is the transport's to keep; it is never
 	// changed after the call. It returns when ctx ends, at the latest.

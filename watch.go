@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/podshare/podshare/internal/cells"
 )
 
 // WatchOption says what a watcher hears, and how. Several that narrow do so together: all must agree to a key.
@@ -27,10 +29,11 @@ func WatchKey(key string) WatchOption { return WatchKeys(key) }
 func WatchKeys(keys ...string) WatchOption {
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	return func(c *watchConfig) {
+		both := keys
 		if c.narrowed {
-			keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !slices.Contains(c.keys, key) })
+			both = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !slices.Contains(c.keys, key) })
 		}
-		c.keys, c.narrowed = keys, true
+		c.keys, c.narrowed = both, true
 	}
 }
 
@@ -57,8 +60,9 @@ func WatchFilter(fn func(key string) bool) WatchOption {
 func WatchInitial() WatchOption { return func(c *watchConfig) { c.initial = true } }
 
 // WatchConflate keeps, for a reader that is slower than the writers, the latest event of each key instead of closing
-// the channel: nothing is told out of date, and the last event of a key is always told. What waits is bounded by the
-// number of keys.
+// the channel. Behind those that are in the channel already, at most [WithWatchBuffer], only the latest is told, and the
+// last event of a key always is, unless the channel is closed first. Of a key that came and went meanwhile nothing is
+// told. What waits is bounded by the number of keys that are held or that the reader knows.
 func WatchConflate() WatchOption { return func(c *watchConfig) { c.conflate = true } }
 
 // Watch returns the changes of the store from now on, each key's in the order in which this store applied
@@ -67,7 +71,7 @@ func WatchConflate() WatchOption { return func(c *watchConfig) { c.conflate = tr
 // [WithWatchBuffer] allows; the last is reported as [ErrWatcherLagged], for losing events silently would be
 // worse. After Close, and beyond the limit of watchers, the channel is closed from the start.
 func (s *Store[T]) Watch(ctx context.Context, opts ...WatchOption) <-chan Event[T] {
-	w := &watcher[T]{}
+	w := &watcher[T]{done: make(chan struct{})}
 	for _, o := range opts {
 		if o != nil {
 			o(&w.config)
@@ -89,17 +93,22 @@ func (s *Store[T]) Watch(ctx context.Context, opts ...WatchOption) <-chan Event[
 	switch {
 	case c.initial || c.conflate:
 		w.queue = newEventQueue[T]()
-		keys := s.presentLocked(c)
-		s.callbacks.start(func() {
-			defer close(out)
+		keys := c.keys
+		var view *cells.View[item[T]]
+		if c.initial && !c.narrowed {
+			view = s.index.View()
+		} else if !c.initial {
+			keys = nil
+		}
+		s.startWatcher(w, out, func() {
+			if view != nil {
+				keys = s.keysOf(view, c)
+			}
 			s.runQueue(w, keys, out)
 		})
 	case len(c.filters) > 0:
 		w.events = make(chan Event[T], s.cfg.watchBuffer)
-		s.callbacks.start(func() {
-			defer close(out)
-			s.runFilter(w, out)
-		})
+		s.startWatcher(w, out, func() { s.runForward(w, out) })
 	default:
 		w.events = out
 	}
@@ -112,31 +121,35 @@ func (s *Store[T]) Watch(ctx context.Context, opts ...WatchOption) <-chan Event[
 	return out
 }
 
-// watcher is one open Watch. Store.mu guards it.
+// startWatcher runs the goroutine of a watcher that has one. However that ends, so does the watcher.
+func (s *Store[T]) startWatcher(w *watcher[T], out chan<- Event[T], run func()) {
+	s.callbacks.start(func() {
+		defer close(out)
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.hub.remove(w)
+		}()
+		run()
+	})
+}
+
+// watcher is one open Watch. Store.mu guards it; done needs no lock.
 type watcher[T any] struct {
 	config watchConfig
 	events chan Event[T]  // closed by hub.remove, once; nil while there is a queue
 	queue  *eventQueue[T] // what waits for a reader that may be slow
+	done   chan struct{}  // closed by hub.remove, once
 	gone   bool
 	stop   func() bool // ends the waiting for its ctx
 	at     []int       // its index in each of the hub's lists that have it
 }
 
-// runFilter passes on what the filters let through. It never waits for the reader.
-func (s *Store[T]) runFilter(w *watcher[T], out chan<- Event[T]) {
+// runForward passes on what the filters let through, when the reader has room. If it has none for long, events fills up,
+// and the watcher is closed.
+func (s *Store[T]) runForward(w *watcher[T], out chan<- Event[T]) {
 	for ev := range w.events {
-		pass, err := s.passes(w, ev.Key)
-		if err != nil {
-			s.drop(w, err)
-			return
-		}
-		if !pass {
-			continue
-		}
-		select {
-		case out <- ev:
-		default:
-			s.drop(w, ErrWatcherLagged)
+		if !s.tellWaiting(w, &ev, out) {
 			return
 		}
 	}
@@ -171,7 +184,8 @@ func (s *Store[T]) drop(w *watcher[T], why error) {
 
 // dispatch tells a change to whom it concerns. The replica calls it, with mu held, in the order in which it
 // applies.
-func (s *Store[T]) dispatch(kind EventKind, e *entry[T]) {
+// fresh says that the key was not there before.
+func (s *Store[T]) dispatch(kind EventKind, e *entry[T], fresh bool) {
 	h := &s.hub
 	if h.count == 0 {
 		return
@@ -183,13 +197,13 @@ func (s *Store[T]) dispatch(kind EventKind, e *entry[T]) {
 	if len(h.all) > 0 || len(h.keys[e.Key]) > 0 || len(h.lengths) > 0 {
 		s.sign(&ev, &e.Val.write)
 	}
-	s.sendTo(h.all, &ev)
+	s.sendTo(h.all, &ev, fresh)
 	if len(h.keys) > 0 {
-		s.sendTo(h.keys[e.Key], &ev)
+		s.sendTo(h.keys[e.Key], &ev, fresh)
 	}
 	for _, n := range h.lengths {
 		if len(e.Key) >= n.length {
-			s.sendTo(h.prefixes[e.Key[:n.length]], &ev)
+			s.sendTo(h.prefixes[e.Key[:n.length]], &ev, fresh)
 		}
 	}
 }
@@ -200,14 +214,14 @@ func (s *Store[T]) sign(ev *Event[T], w *write) {
 	ev.Timestamp = time.Unix(0, w.stamp)
 }
 
-func (s *Store[T]) sendTo(ws watchers[T], ev *Event[T]) {
+func (s *Store[T]) sendTo(ws watchers[T], ev *Event[T], fresh bool) {
 	for _, m := range ws {
 		w := m.watcher
 		if !w.config.wants(ev.Key) {
 			continue
 		}
 		if w.queue != nil {
-			w.queue.put(ev)
+			w.queue.put(ev, fresh)
 			s.hub.dispatched++
 			continue
 		}
