@@ -296,7 +296,7 @@ func TestClaimsOfStrangersToHaveSeenMoreThanThereIsDoNotCount(t *testing.T) {
 		tr := &tap{Transport: newMemory(t)}
 		a := open(t, tr, "a")
 		require.NoError(t, a.Set(t.Context(), "k", "v"))
-		pass(time.Second)
+		pass(3 * time.Second)
 		id := idOf(t, tr, "a")
 		x := newStranger("x")
 		publish(t, tr, x.saysSeen(id, 2))                                        // beyond our head
@@ -576,6 +576,7 @@ func TestWaitForWithAMergerWaitsForTheWriteItself(t *testing.T) {
 		})
 		a, b, c := open(t, net.Pod("a"), "a", sum), open(t, net.Pod("b"), "b", sum), open(t, net.Pod("c"), "c", sum)
 		pass(time.Second)
+		net.SetStoreFaults(transporttest.StoreFaults{FetchError: 1})
 		net.CutOneWay("a", "b")
 		net.CutOneWay("a", "c")
 		require.NoError(t, a.Set(t.Context(), "k", "A"))

@@ -182,12 +182,22 @@ func (m *simMachine[T]) Frames(at sim.Instant) []sim.Frame {
 }
 
 func (m *simMachine[T]) frame(to string, b []byte) sim.Frame {
-	h, _, err := wire.Open(b, wire.Limits{})
+	h, body, err := wire.Open(b, wire.Limits{})
 	if err != nil {
 		panic(err)
 	}
-	return sim.Frame{To: to, Kind: h.Kind.String(), Bytes: b}
+	f := sim.Frame{To: to, Kind: h.Kind.String(), Bytes: b}
+	if h.Kind == wire.KindSeen {
+		var seen wire.Seen
+		if err := seen.Parse(body); err != nil {
+			panic(err)
+		}
+		f.Seen = sim.Dot{Node: to, Boot: seen.To.Boot, Seq: seen.Head}
+	}
+	return f
 }
+
+func (m *simMachine[T]) Ask(at sim.Instant) { m.r.ask(clocks(at), m.r.origins.at(self).seen.head) }
 
 func (m *simMachine[T]) Goodbye(at sim.Instant) { m.r.sendGoodbye(clocks(at)) }
 

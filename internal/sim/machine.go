@@ -22,6 +22,8 @@ type Machine interface {
 	Due(at Instant) int64
 	// Frames takes what waits to be sent.
 	Frames(at Instant) []Frame
+	// Ask asks everybody for a word when they have seen all writes of the machine.
+	Ask(at Instant)
 	// Goodbye announces the end of the run.
 	Goodbye(at Instant)
 
@@ -82,6 +84,7 @@ type Frame struct {
 	To    string
 	Kind  string
 	Bytes []byte
+	Seen  Dot // its sender says that it has seen all writes of this run up to this one; zero: it says no such thing
 }
 
 // Dot names a write: the Seq-th of one run of one pod.

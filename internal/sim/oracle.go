@@ -164,6 +164,18 @@ func (o *oracle) checkCausality(w *write) {
 	}
 }
 
+// G2 for acknowledgements: a pod that says that it has seen writes covers them.
+func (o *oracle) checkSeen(p *Pod, upTo Dot) {
+	for d := upTo; d.Seq > 0; d.Seq-- {
+		if !p.m.Covers(d) {
+			o.world.Fail("G2", "%s says that it has seen the writes of %s up to %d, and lacks %d", p.Name, d.Node, upTo.Seq, d.Seq)
+		}
+	}
+	if upTo.Seq > 0 {
+		o.world.Stats.Seen++
+	}
+}
+
 // hidden reports whether the author of w may know of x only that it is over: what took the place of x is refused by it,
 // or by the pod that told it, or was a delete or an expiry whose tombstone was collected while clocks were wrong by more than the TTL.
 func (o *oracle) hidden(w, x *write) bool {

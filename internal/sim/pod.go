@@ -153,6 +153,12 @@ func (p *Pod) Set(key, value string) { _ = p.Write(Op{Key: key, Value: value}) }
 // Delete deletes one key and sends that.
 func (p *Pod) Delete(key string) { _ = p.Write(Op{Key: key, Delete: true}) }
 
+// Ask has everybody asked for a word when they have seen all writes of the pod.
+func (p *Pod) Ask() {
+	p.m.Ask(p.Instant())
+	p.settle()
+}
+
 // Write applies writes in one step and sends them at once. It returns what the machine says.
 func (p *Pod) Write(ops ...Op) error {
 	err := p.Queue(ops...)
@@ -259,6 +265,7 @@ func (p *Pod) settle() {
 // flush sends all that waits.
 func (p *Pod) flush() {
 	for _, f := range p.m.Frames(p.Instant()) {
+		p.world.oracle.checkSeen(p, f.Seen)
 		p.world.send(p, f)
 	}
 }

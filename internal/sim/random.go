@@ -109,6 +109,8 @@ func (s *schedule) act() {
 		s.tamper()
 	case n < 94:
 		p.Seed(Op{Key: s.key(), Value: s.value()}, Op{Key: "seeded", Value: s.value()})
+	case n < 96:
+		p.Ask()
 	default:
 		s.w.Advance(time.Duration(s.rng.Int64N(int64(5 * time.Second))))
 	}

@@ -38,6 +38,7 @@ type World struct {
 // Stats are what a run was worth.
 type Stats struct {
 	Steps, Writes, Frames, Events int
+	Seen                          int     // frames that say what their sender has seen
 	HealBeats                     float64 // heartbeats from the end of faults to convergence, of the slowest
 }
 
