@@ -249,7 +249,7 @@ func (r *replica[T]) takeHeartbeat(at instant, p *peer, m *wire.Heartbeat) {
 		p.namesake = true
 		r.report(ErrNodeIDTaken)
 	}
-	if p.since < r.peers.hurried {
+	if p.since < r.peers.hurried && (p.caughtUp || !r.caughtUp) { // the answer of a newcomer does not spare that of who knows more
 		r.peers.others++
 	}
 	if ow := r.owners[self]; r.peers.others > enoughAnswers && (ow == nil || len(ow.keys) == 0) { // else it waits for ours
