@@ -185,7 +185,7 @@ var statsCases = map[string]struct {
 			w.net.Heal()
 		},
 		do:    func(*statsWorld) { pass(2500 * time.Millisecond) },
-		moves: map[string]int{"Gaps": anyhow, "Repairs": anyhow, "RepairAnswers": maybe, "RepairedWrites": 3, "RepairedBytes": anyhow, "WritesApplied": 3, "Keys": 3},
+		moves: map[string]int{"Gaps": anyhow, "Repairs": anyhow, "RepairAnswers": maybe, "Errors": maybe, "RepairedWrites": 3, "RepairedBytes": anyhow, "WritesApplied": 3, "Keys": 3},
 	},
 	"a lost write is sent again": {
 		before: func(w *statsWorld) {
@@ -194,7 +194,7 @@ var statsCases = map[string]struct {
 			w.net.Heal()
 		},
 		do:    func(*statsWorld) { pass(2500 * time.Millisecond) },
-		moves: map[string]int{"RepairAnswers": anyhow, "RepairSent": 3, "Gaps": maybe, "Repairs": maybe, "RepairedBytes": maybe},
+		moves: map[string]int{"RepairAnswers": anyhow, "RepairSent": 3, "Gaps": maybe, "Repairs": maybe, "RepairedBytes": maybe, "Errors": maybe},
 	},
 	"a repair that nobody answers": {
 		do: func(w *statsWorld) {
