@@ -226,15 +226,9 @@ func TestLenCountsNothingThatIsOver(t *testing.T) {
 				synctest.Wait()
 				c.forward(time.Minute)
 				requireLen(t, s, 1)
-				expired := 0
-				for ev := range events {
-					if ev.Kind == podshare.EventExpire {
-						expired++
-					}
-					if expired == 5_000 {
-						break
-					}
-				}
+				told := newFollower()
+				require.True(t, told.takeAll(t, events))
+				require.Equal(t, map[string]string{"k": "v"}, told.holds)
 				requireLen(t, s, 1)
 			})
 		})
