@@ -81,7 +81,7 @@ func TestAwaitReturnsWhenSoManyPodsHoldEveryWrite(t *testing.T) {
 }
 
 // a ══╳══▶ b: what a writes and asks is lost, b's frames arrive
-// b ══╳══▶ a: what b answers is lost
+// b ══╳══▶ a: what b answers is lost.
 func TestAwaitGoesOnWhenAOneWayCutIsHealed(t *testing.T) {
 	for _, cut := range [][2]string{{"a", "b"}, {"b", "a"}} {
 		t.Run("from "+cut[0], func(t *testing.T) {

@@ -104,14 +104,6 @@ func visible[T any](e *entry[T]) *entry[T] {
 	return e
 }
 
-// deadline of the entry, 0 for none.
-func (it *item[T]) deadline() int64 {
-	if it.ext == nil {
-		return 0
-	}
-	return it.ext.deadline
-}
-
 // owner of the entry, nil for none. With a Merger its parts have owners, not the entry.
 func (it *item[T]) owner() *owner {
 	if it.ext == nil {

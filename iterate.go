@@ -2,6 +2,7 @@ package podshare
 
 import (
 	"iter"
+	"maps"
 	"strings"
 )
 
@@ -18,9 +19,7 @@ func (s *Store[T]) Keys() []string {
 // them only. Writers are not held up while it is gathered.
 func (s *Store[T]) Snapshot() map[string]T {
 	m := make(map[string]T, s.Len())
-	for key, value := range s.All() {
-		m[key] = value
-	}
+	maps.Insert(m, s.All())
 	return m
 }
 

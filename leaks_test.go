@@ -121,7 +121,7 @@ func TestNoLoopLeavesAViewOpen(t *testing.T) {
 	}
 	for name, loop := range map[string]func(){
 		"to the end": func() {
-			for range s.All() { //nolint:revive // the loop is what is tested
+			for range s.All() {
 			}
 		},
 		"break": func() {
@@ -130,7 +130,7 @@ func TestNoLoopLeavesAViewOpen(t *testing.T) {
 			}
 		},
 		"nothing matches": func() {
-			for range s.Prefix("none") { //nolint:revive // the loop is what is tested
+			for range s.Prefix("none") {
 			}
 		},
 		"nested": func() {

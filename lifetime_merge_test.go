@@ -77,9 +77,9 @@ func TestPartExpiresWhileThoseOfOthersStay(t *testing.T) {
 func TestPartHasTheLatestOfItsDeadlines(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		_, _, a, b := unionPair(t)
-		for _, ttls := range [][]time.Duration{{10, 60}, {60, 10}} {
+		for _, ttls := range [][]int{{10, 60}, {60, 10}} {
 			for i, ttl := range ttls {
-				require.NoError(t, a.SetTTL(t.Context(), "later", set{string(rune('1' + i))}, ttl*time.Second))
+				require.NoError(t, a.SetTTL(t.Context(), "later", set{string(rune('1' + i))}, time.Duration(ttl)*time.Second))
 			}
 		}
 		require.NoError(t, a.SetTTL(t.Context(), "none", set{"1"}, 10*time.Second))

@@ -105,7 +105,7 @@ func TestJoinerOfALiveFleetIsReadyWithinTheFirstExchange(t *testing.T) {
 	})
 }
 
-// b hears a, and asks; a dies and answers nothing
+// b hears a, and asks; a dies and answers nothing.
 func TestJoinerWhosePeerDiesBeforeTheExchangeIsReadyWhenThatIsClear(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		net := newNetwork(t, 1)

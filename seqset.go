@@ -82,7 +82,8 @@ func (s *seqSet) add(first, last uint64) {
 	}
 	if first <= s.head+1 {
 		s.head = last
-		for absorb(&s.head, &s.spans) || absorb(&s.head, &s.fresh) {
+		for more := true; more; {
+			more = absorb(&s.head, &s.spans) || absorb(&s.head, &s.fresh)
 		}
 		if len(s.spans) <= maxMoved {
 			s.settle()

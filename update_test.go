@@ -149,7 +149,7 @@ func TestUpdateWithAnErrorChangesNothing(t *testing.T) {
 	end()
 	for name, c := range map[string]struct {
 		key  string
-		ctx  context.Context //nolint:containedctx // the case
+		ctx  context.Context
 		fn   func(any, bool) (any, bool)
 		want error
 	}{
@@ -504,7 +504,7 @@ func TestTryDeleteWithAnErrorDeletesNothing(t *testing.T) {
 		ended, end := context.WithCancel(t.Context())
 		end()
 		for name, c := range map[string]struct {
-			ctx  context.Context //nolint:containedctx // the case
+			ctx  context.Context
 			key  string
 			want error
 		}{

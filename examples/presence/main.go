@@ -42,26 +42,27 @@ func run(ctx context.Context, out io.Writer) error {
 	defer net.Close()
 	f := &fleet{net: net, out: out, pods: map[string]*podshare.Store[session]{}}
 	defer f.close()
-	return errors.Join(
+	err := errors.Join(
 		f.start(ctx, "pod-1", "ada on phone", "bob on laptop"),
 		f.start(ctx, "pod-2", "eve on tablet"),
 		f.start(ctx, "pod-3", "joe on phone"),
-		f.show("everybody is online", 100*time.Millisecond),
-
-		f.leave("pod-2"),
-		f.show("pod-2 was shut down: its users are gone at once", 100*time.Millisecond),
-
-		f.cut("pod-3"),
-		f.show("pod-3 is cut off: for the others its users are there for the lease, in case it is only a hiccup", lease/2),
-		f.show("the lease is over", lease),
-		f.heal(),
-		f.show("pod-3 is back, and with it, by itself, its users", 2*time.Second),
-
-		f.crash("pod-1"),
-		f.show("pod-1 crashed without a word: its users go when the lease is over", lease+2*time.Second),
-		f.start(ctx, "pod-1", "ada on phone"),
-		f.show("pod-1 is started again, and ada reconnects", 100*time.Millisecond),
 	)
+	f.show("everybody is online", 100*time.Millisecond)
+
+	err = errors.Join(err, f.leave("pod-2"))
+	f.show("pod-2 was shut down: its users are gone at once", 100*time.Millisecond)
+
+	f.net.Cut("pod-3")
+	f.show("pod-3 is cut off: for the others its users are there for the lease, in case it is only a hiccup", lease/2)
+	f.show("the lease is over", lease)
+	f.net.Heal()
+	f.show("pod-3 is back, and with it, by itself, its users", 2*time.Second)
+
+	f.crash("pod-1")
+	f.show("pod-1 crashed without a word: its users go when the lease is over", lease+2*time.Second)
+	err = errors.Join(err, f.start(ctx, "pod-1", "ada on phone"))
+	f.show("pod-1 is started again, and ada reconnects", 100*time.Millisecond)
+	return err
 }
 
 // fleet is the pods of a service.
@@ -97,28 +98,17 @@ func (f *fleet) leave(name string) error {
 }
 
 // crash ends a pod in the middle of a word: nothing that it sends arrives any more.
-func (f *fleet) crash(name string) error {
+func (f *fleet) crash(name string) {
 	s := f.pods[name]
 	delete(f.pods, name)
 	f.net.Cut(name)
 	_ = s.Close() // the others do not hear its goodbye
 	f.net.Heal()
-	return nil
-}
-
-func (f *fleet) cut(name string) error {
-	f.net.Cut(name)
-	return nil
-}
-
-func (f *fleet) heal() error {
-	f.net.Heal()
-	return nil
 }
 
 // show prints, after a while, what happened and whom each pod sees.
-func (f *fleet) show(what string, after time.Duration) error {
-	time.Sleep(after)
+func (f *fleet) show(what string, after time.Duration) {
+	<-time.After(after)
 	fmt.Fprintf(f.out, "%s\n", what)
 	for _, name := range []string{"pod-1", "pod-2", "pod-3"} {
 		s, runs := f.pods[name]
@@ -133,7 +123,6 @@ func (f *fleet) show(what string, after time.Duration) error {
 		fmt.Fprintf(f.out, "  %s sees: %s\n", name, strings.Join(online, ", "))
 	}
 	fmt.Fprintln(f.out)
-	return nil
 }
 
 func (f *fleet) close() {
