@@ -131,3 +131,35 @@ func permute[E any](items []E, fn func([]E)) {
 	}
 	rec(0)
 }
+
+// A pod whose Merger fails does not take for dead what it cannot join: it reports the key, and the others keep it. It
+// has joined empty, where chunks of an answer are applied as they come.
+func TestJoinerWhoseMergerFailsHarmsNobody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		union := podshare.WithMerger(func(existing, incoming string) string { return max(existing, incoming) })
+		net := newNetwork(t, 1)
+		forgetful := []podshare.Option[string]{podshare.WithTombstoneTTL[string](time.Minute), podshare.WithGCInterval[string](time.Second)}
+		a := open(t, without(net.Pod("a")), "a", append(forgetful, union)...)
+		b := open(t, without(net.Pod("b")), "b", append(forgetful, union)...)
+		require.NoError(t, a.Set(t.Context(), "k", "A"))
+		require.NoError(t, b.Set(t.Context(), "k", "B"))
+		pass(healing)
+		requireHolds(t, a, "k", "B")
+
+		var log errorLog
+		broken := podshare.WithMerger(func(string, string) string { panic("cannot") })
+		c := open(t, without(net.Pod("c")), "c", append(forgetful, broken, log.to())...)
+		pass(healing)
+		require.Positive(t, log.count(podshare.ErrPanic))
+		require.Equal(t, "k", log.keyOf(podshare.ErrPanic))
+		net.Cut("c") // and misses a delete, so that everything is compared
+		require.NoError(t, a.Set(t.Context(), "gone", "v"))
+		require.NoError(t, a.Delete(t.Context(), "gone"))
+		pass(5 * time.Minute)
+		require.NoError(t, c.Set(t.Context(), "own", "v"))
+		net.Heal()
+		pass(5 * time.Minute)
+		requireHolds(t, a, "k", "B")
+		requireHolds(t, b, "k", "B")
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -74,4 +75,27 @@ func TestEitherCtxIsReleased(t *testing.T) {
 		<-done
 		require.False(t, c.joined.Load().stop(), "it was stopped")
 	})
+}
+
+// The transport learns of the caller's deadline, and gets the caller's values.
+func TestEitherCtxHasTheEarlierDeadlineAndTheValuesOfTheCaller(t *testing.T) {
+	type key struct{}
+	own, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	caller, cancelCaller := context.WithTimeout(context.WithValue(t.Context(), key{}, "v"), time.Minute)
+	defer cancelCaller()
+	c := &eitherCtx{own: own, caller: caller}
+	defer c.release()
+	want, _ := caller.Deadline()
+	got, ok := c.Deadline()
+	require.True(t, ok)
+	require.Equal(t, want, got)
+	require.Equal(t, "v", c.Value(key{}))
+
+	cancelCaller()
+	unasked := &eitherCtx{own: own, caller: caller}
+	defer unasked.release()
+	require.ErrorIs(t, unasked.Err(), context.Canceled)
+	unasked.Done()
+	require.ErrorIs(t, unasked.Err(), context.Canceled, "it does not fall back")
 }

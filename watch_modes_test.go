@@ -338,3 +338,55 @@ func TestWatchersOfManyKeysComeAndGo(t *testing.T) {
 		}
 	})
 }
+
+// An option may be used for several watchers.
+func TestWatchOptionsMayBeUsedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := open(t, newMemory(t), "a")
+		both := podshare.WatchKeys("a", "b")
+		narrow := s.Watch(t.Context(), podshare.WatchKey("a"), both)
+		wide := s.Watch(t.Context(), both)
+		require.NoError(t, s.SetMany(t.Context(), map[string]string{"a": "v", "b": "v"}))
+		synctest.Wait()
+		require.Equal(t, []string{"a=v"}, seen(first(drain(narrow))))
+		require.Equal(t, []string{"a=v", "b=v"}, seen(first(drain(wide))))
+	})
+}
+
+// A reader that has not taken the contents yet is not closed for a few changes.
+func TestWatchInitialGivesASlowReaderAWholeBuffer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := open(t, newMemory(t), "a", podshare.WithWatchBuffer[string](4))
+		require.NoError(t, s.SetMany(t.Context(), numbered(10, "v")))
+		events := s.Watch(t.Context(), podshare.WatchInitial())
+		f := newFollower()
+		for range 7 {
+			f.take(t, <-events)
+		}
+		synctest.Wait()
+		for i := range 4 {
+			require.NoError(t, s.Set(t.Context(), fmt.Sprint("late ", i), "v"))
+			synctest.Wait()
+		}
+		require.True(t, f.takeAll(t, events))
+		require.Equal(t, s.Snapshot(), f.holds)
+	})
+}
+
+// Of keys that come and go while the reader is stalled nothing waits.
+func TestQueueOfAStalledReaderIsBoundedByTheKeys(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := open(t, newMemory(t), "a", podshare.WithWatchBuffer[string](2))
+		events := s.Watch(t.Context(), podshare.WatchConflate())
+		for i := range 5000 {
+			key := fmt.Sprint("session ", i)
+			require.NoError(t, s.Set(t.Context(), key, "v"))
+			require.NoError(t, s.Delete(t.Context(), key))
+		}
+		require.NoError(t, s.Set(t.Context(), "k", "v"))
+		f := newFollower()
+		require.True(t, f.takeAll(t, events))
+		require.Equal(t, map[string]string{"k": "v"}, f.holds)
+		require.Less(t, f.events, 20)
+	})
+}
