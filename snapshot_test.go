@@ -3,6 +3,7 @@ package podshare_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -297,5 +298,31 @@ func TestStoreOutlivesTheContextOfNew(t *testing.T) {
 		require.NoError(t, b.Set(t.Context(), "k", "v"))
 		synctest.Wait()
 		requireHolds(t, a, "k", "v")
+	})
+}
+
+// A batch that a pod with narrower limits refuses is stored again as it was: it is not that pod's to drop.
+func TestSnapshotCarriesARefusedBatchOver(t *testing.T) {
+	type flag struct {
+		On   bool
+		Note string
+	}
+	bubble(t, func(t *testing.T) {
+		tr := newMemory(t)
+		a := openOf[flag](t, tr, "a")
+		batch := map[string]flag{"big": {true, strings.Repeat("x", 500)}, "small": {true, "s"}}
+		require.NoError(t, a.SetMany(staying, batch))
+		pass(5 * time.Second)
+		require.NoError(t, a.Close())
+
+		b := openOf(t, tr, "b", podshare.WithLimits[flag](podshare.Limits{ValueBytes: 100}))
+		pass(5 * time.Second)
+		require.NoError(t, b.Set(staying, "other", flag{On: true}))
+		pass(5 * time.Second)
+		require.NoError(t, b.Close())
+
+		c := openOf[flag](t, tr, "c")
+		batch["other"] = flag{On: true}
+		require.Equal(t, batch, c.Snapshot())
 	})
 }
