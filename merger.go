@@ -195,37 +195,25 @@ func (r *replica[T]) fold(cur *entry[T], u *update[T], j *join[T]) (*entry[T], e
 	} else {
 		e.Key = string(u.key)
 	}
-	var failed error
 	x := &ext[T]{join: j}
 	if r.group != nil {
 		x.commit = r.group.commit
 	}
 	e.Val.ext = x
 	e.Val.write = j.deleted
-	live := 0
 	for i := range j.parts {
-		p := &j.parts[i]
-		if e.Val.seq == 0 || r.origins.older(&e.Val.write, &p.write) {
+		if p := &j.parts[i]; e.Val.seq == 0 || r.origins.older(&e.Val.write, &p.write) {
 			e.Val.write = p.write
 			if p.vanished() {
 				e.Val.flags ^= flagExpired | flagDeleted // readers are told of a delete
 			}
 		}
-		if p.dead() || p.owner != nil && !p.owner.heard.Load() {
-			continue
-		}
-		value, err := r.cfg.codec.decode(p.encoded)
-		if err == nil && live > 0 {
-			value, err = r.cfg.merge(e.Val.value, value)
-		}
-		if err != nil {
-			failed = err
-			continue
-		}
-		e.Val.value = value
-		live++
-		x.passing = x.passing || p.deadline != 0 || p.owner != nil
 	}
+	var live int
+	var failed error
+	value, live, failed := r.joined(j, (*part[T]).shown)
+	e.Val.value = value
+	x.passing = slices.ContainsFunc(j.parts, func(p part[T]) bool { return p.shown() && (p.deadline != 0 || p.owner != nil) })
 	e.Val.flags &^= flagOwned
 	if live > 0 {
 		e.Val.flags &^= flagsDead
@@ -235,30 +223,41 @@ func (r *replica[T]) fold(cur *entry[T], u *update[T], j *join[T]) (*entry[T], e
 	return e, failed
 }
 
-// remaining folds what is served of a joined state at this moment, for a reader that comes between the time of a part
-// and its latching. Any goroutine may call it.
-func (r *replica[T]) remaining(at instant, j *join[T]) (value T, served bool) {
+// joined folds the values of some parts of a joined state, and counts them. Those that codec or Merger fail for are left
+// out. Any goroutine may call it.
+func (r *replica[T]) joined(j *join[T], wanted func(*part[T]) bool) (value T, n int, failed error) {
 	for i := range j.parts {
 		p := &j.parts[i]
-		if p.dead() || !r.inTime(at, p.deadline, p.owner) {
+		if !wanted(p) {
 			continue
 		}
 		v, err := r.cfg.codec.decode(p.encoded)
-		if err == nil && served {
+		if err == nil && n > 0 {
 			v, err = r.cfg.merge(value, v)
 		}
-		if err == nil { // else its value is left out, as by fold
-			value, served = v, true
+		if err != nil {
+			failed = err
+			continue
 		}
+		value = v
+		n++
 	}
-	return value, served
+	return value, n, failed
+}
+
+// shown reports whether a part is folded into what readers see: it is live, and its owner, if any, was heard.
+func (p *part[T]) shown() bool { return !p.dead() && (p.owner == nil || p.owner.heard.Load()) }
+
+// remaining folds what is served of a joined state at this moment, for a reader that comes between the time of a part
+// and its latching.
+func (r *replica[T]) remaining(at instant, j *join[T]) (value T, served bool) {
+	value, n, _ := r.joined(j, func(p *part[T]) bool { return !p.dead() && r.inTime(at, p.deadline, p.owner) })
+	return value, n > 0
 }
 
 // overdue reports whether a part that is folded into a joined value is not served any more.
 func (r *replica[T]) overdue(at instant, j *join[T]) bool {
-	return slices.ContainsFunc(j.parts, func(p part[T]) bool {
-		return !p.dead() && (p.owner == nil || p.owner.heard.Load()) && !r.inTime(at, p.deadline, p.owner)
-	})
+	return slices.ContainsFunc(j.parts, func(p part[T]) bool { return p.shown() && !r.inTime(at, p.deadline, p.owner) })
 }
 
 // refold is fold for a state that must take the place of e whatever codec and Merger say.
@@ -279,7 +278,7 @@ func sameParts[T any](a, b *entry[T]) bool {
 	live := func(j *join[T]) []dot {
 		var dots []dot
 		for i := range j.parts {
-			if p := &j.parts[i]; !p.dead() && (p.owner == nil || p.owner.heard.Load()) {
+			if p := &j.parts[i]; p.shown() {
 				dots = append(dots, p.dot())
 			}
 		}
