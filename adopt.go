@@ -94,7 +94,9 @@ func (r *replica[T]) adopt(at instant, s *adoption[T]) {
 		}
 		hole(holes, u.origin, run)
 		for _, d := range u.replaced { // dead for the others by what this replica does not have
-			hole(holes, d.origin, span{First: d.seq, Last: d.seq})
+			if d.origin != self {
+				hole(holes, d.origin, span{First: d.seq, Last: d.seq})
+			}
 		}
 	}
 	r.atomically(len(s.updates), func() {
