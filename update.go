@@ -79,8 +79,7 @@ func (s *Store[T]) TrySet(ctx context.Context, key string, value T, prev Version
 	e := s.index.Get(key)
 	now := s.versionLocked(e)
 	if !now.same(&prev) {
-		defer s.mu.Unlock()
-		return false, s.admitLocked(key)
+		return s.lostLocked()
 	}
 	s.inheritLocked(&l, e, now.Exists)
 	return wrote(s.applyLocked(ctx, &l))
@@ -96,13 +95,18 @@ func (s *Store[T]) TryDelete(ctx context.Context, key string, prev Version) (boo
 	s.mu.Lock()
 	e := s.index.Get(key)
 	if s.closing || !prev.Exists || !s.versionLocked(e).same(&prev) {
-		defer s.mu.Unlock()
-		if s.closing {
-			return false, ErrClosed
-		}
-		return false, nil
+		return s.lostLocked()
 	}
 	return wrote(s.applyLocked(ctx, &localWrite[T]{key: key, flags: flagDeleted}))
+}
+
+// lostLocked is the result of a try that did not win. It unlocks mu.
+func (s *Store[T]) lostLocked() (bool, error) {
+	defer s.mu.Unlock()
+	if s.closing {
+		return false, ErrClosed
+	}
+	return false, nil
 }
 
 // same reports whether v is the version that a caller saw.
