@@ -73,9 +73,9 @@ func (s *Store[T]) keysOf(v *cells.View[item[T]], c *watchConfig) (keys []string
 func (s *Store[T]) runQueue(w *watcher[T], keys []string, out chan<- Event[T]) {
 	q, c := w.queue, &w.config
 	for _, key := range keys {
-		if ev, ok := s.present(w, q, key); ok && !s.tellWaiting(w, &ev, out) {
-			s.flush(w, q, out)
-			return
+		ev, ok := s.present(w, q, key)
+		if w.ended() || ok && !s.tellWaiting(w, &ev, out) {
+			return // without an EventSynced, so the reader knows
 		}
 	}
 	if c.initial && !s.tellWaiting(w, &Event[T]{Kind: EventSynced}, out) {

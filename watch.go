@@ -121,6 +121,16 @@ func (s *Store[T]) Watch(ctx context.Context, opts ...WatchOption) <-chan Event[
 	return out
 }
 
+// ended reports whether the watcher is closed.
+func (w *watcher[T]) ended() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // startWatcher runs the goroutine of a watcher that has one. However that ends, so does the watcher.
 func (s *Store[T]) startWatcher(w *watcher[T], out chan<- Event[T], run func()) {
 	s.callbacks.start(func() {
@@ -182,9 +192,8 @@ func (s *Store[T]) drop(w *watcher[T], why error) {
 	}
 }
 
-// dispatch tells a change to whom it concerns. The replica calls it, with mu held, in the order in which it
-// applies.
-// fresh says that the key was not there before.
+// dispatch tells a change to whom it concerns; fresh says that the key was not there before. The replica calls it, with
+// mu held, in the order in which it applies.
 func (s *Store[T]) dispatch(kind EventKind, e *entry[T], fresh bool) {
 	h := &s.hub
 	if h.count == 0 {
