@@ -4,7 +4,7 @@ package podshare
 type counters struct {
 	local, applied, rejected, duplicates uint64
 	collected, forced, vanished, refused uint64
-	frames, heartbeats                   uint64
+	heartbeats                           uint64
 	repairs, repairsFailed, repaired     uint64
 	repairBytes, repairSent, answers     uint64
 	digestMismatches                     uint64

@@ -19,7 +19,6 @@ func (r *replica[T]) receive(at instant, in *inbound[T]) (kept bool) {
 		return false // for a namesake
 	}
 	p := r.hear(at, from, h)
-	r.count.frames++
 	switch h.Kind {
 	case wire.KindData:
 		r.count.delay.add(at.wall - h.Clock)
@@ -207,7 +206,7 @@ func (r *replica[T]) next(at instant) int64 {
 
 // earliest is a cheap bound on next: what a frame or a write may have brought forward.
 func (r *replica[T]) earliest() int64 {
-	due := min(r.peers.nextBeat, r.lapseAt, r.nextAsk())
+	due := min(r.peers.nextBeat, r.lapseAt, r.nextAsk(), r.collectAt)
 	if r.repair.ask != nil {
 		due = min(due, r.repair.ask.timeout)
 	} else {

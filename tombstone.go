@@ -13,7 +13,7 @@ func (r *replica[T]) bury(a aged) {
 	a.exchange = r.exchanges
 	r.graves.push(a, r.stillDead)
 	if r.graves.wanted > r.cfg.limits.Tombstones {
-		r.collectAt = 0 // with the next tick
+		r.collectAt = 0 // at once
 	}
 }
 
