@@ -39,7 +39,7 @@ func (s *Store[T]) attach(ctx, run context.Context) error {
 	at := s.now()
 	s.core.deaf, s.core.listens = false, at.mono
 	s.core.hurryBeat(at, 0)
-	s.settleLocked()
+	s.settleLocked(at)
 	return nil
 }
 

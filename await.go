@@ -43,9 +43,10 @@ func (s *Store[T]) Await(ctx context.Context, n int) error {
 			return &AwaitError{Want: n, Nodes: nodes, Err: ctx.Err()}
 		case !asked:
 			asked = true
-			s.core.ask(s.now(), head)
+			at := s.now()
+			s.core.ask(at, head)
 			defer func() { s.core.asking.callers-- }()
-			s.settleLocked()
+			s.settleLocked(at)
 		}
 		news := s.news
 		s.mu.Unlock()

@@ -33,7 +33,7 @@ func (s *Store[T]) CloseWithContext(ctx context.Context) error {
 	s.closing = true
 	at := s.now()
 	s.core.sendGoodbye(at)
-	s.settleLocked()
+	s.settleLocked(at)
 	close(s.closed)
 	s.mu.Unlock()
 

@@ -57,8 +57,8 @@ func (s *Store[T]) Prefix(prefix string) iter.Seq2[string, T] {
 // unheard owners. It is paid for by the writes: each is latched once.
 func (s *Store[T]) lockLatched() {
 	s.mu.Lock()
-	for s.core.latchDue(s.now()) {
-		s.settleLocked()
+	for at := s.now(); s.core.latchDue(at); at = s.now() {
+		s.settleLocked(at)
 		s.mu.Unlock() // writers come in between
 		s.mu.Lock()
 	}

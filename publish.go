@@ -80,7 +80,7 @@ func (s *Store[T]) takeSentLocked(at instant) dataFrame {
 
 // sendLocked sends what the caller has just written, or waits until another does. It unlocks mu.
 func (s *Store[T]) sendLocked(ctx context.Context, at instant) error {
-	s.settleLocked()
+	s.settleLocked(at)
 	if !s.out.busy && !s.out.waiting() && s.out.ticket == nil {
 		// The frame is this caller's alone: if its ctx ends, nobody else's publish ends with it.
 		s.out.busy = true
@@ -180,19 +180,22 @@ func (f *dataFrame) finish(err error) {
 }
 
 // publishTo hands a frame to the transport. One that panics has failed.
-func (s *Store[T]) publishTo(ctx context.Context, channel string, frame []byte) (err error) {
-	defer recovered(&err)
+func (s *Store[T]) publishTo(ctx context.Context, channel string, frame []byte) error {
 	s.counts.publishes.Add(1)
 	s.counts.publishedBytes.Add(uint64(len(frame)))
-	if sub := s.subscribed.Load(); sub != nil && sub.echoFree != nil && channel == s.channel {
-		err = sub.echoFree.PublishExcept(ctx, channel, frame, sub.frames)
-	} else {
-		err = s.transport.Publish(ctx, channel, frame)
-	}
+	err := s.hand(ctx, channel, frame)
 	if err != nil {
 		s.counts.publishErrors.Add(1)
 	}
 	return err
+}
+
+func (s *Store[T]) hand(ctx context.Context, channel string, frame []byte) (err error) {
+	defer recovered(&err)
+	if sub := s.subscribed.Load(); sub != nil && sub.echoFree != nil && channel == s.channel {
+		return sub.echoFree.PublishExcept(ctx, channel, frame, sub.frames)
+	}
+	return s.transport.Publish(ctx, channel, frame)
 }
 
 // runPublisher sends what callers do not send themselves, until the store is closed and nothing waits.

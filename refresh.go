@@ -39,8 +39,9 @@ func (s *Store[T]) Refresh(ctx context.Context) error {
 			return nil
 		}
 		done := s.news
-		s.core.refresh(s.now())
-		s.settleLocked()
+		at := s.now()
+		s.core.refresh(at)
+		s.settleLocked(at)
 		s.mu.Unlock()
 		select {
 		case <-done:

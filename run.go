@@ -101,8 +101,9 @@ func (s *Store[T]) receive(in *inbound[T], frame []byte) *inbound[T] {
 		return in
 	}
 	s.mu.Lock()
-	kept := s.core.receive(s.now(), in)
-	early := s.settleLocked()
+	at := s.now()
+	kept := s.core.receive(at, in)
+	early := s.settleLocked(at)
 	s.mu.Unlock()
 	if early {
 		signal(s.wake)
@@ -123,13 +124,13 @@ func (s *Store[T]) tick() time.Duration {
 	if s.core.sent.Count() > 0 {
 		signal(s.publishing) // owned keys that are written again
 	}
-	s.settleLocked()
+	s.settleLocked(at)
 	return max(time.Duration(next-at.mono), time.Millisecond/10)
 }
 
 // settleLocked passes on what the replica wants done. It is called after every use of it, and reports
 // whether the run loop must be woken for something earlier than it waits for.
-func (s *Store[T]) settleLocked() (early bool) {
+func (s *Store[T]) settleLocked(at instant) (early bool) {
 	s.reads.next()
 	out := &s.core.out
 	if len(out.frames) > 0 {
@@ -164,7 +165,6 @@ func (s *Store[T]) settleLocked() (early bool) {
 	}
 	due := s.core.earliest()
 	if first, ok := s.core.deadlines.first(); ok {
-		at := s.now()
 		due = min(due, at.mono+max(first.at-s.core.clock.now(at), 0))
 	}
 	if due < s.nextTick {

@@ -108,8 +108,9 @@ func (s *Store[T]) absorb(data []byte) (more bool, refused []*update[T], err err
 		return false, nil, ErrClosed
 	default:
 	}
-	refused = s.core.absorb(s.now(), snap)
-	s.settleLocked()
+	at := s.now()
+	refused = s.core.absorb(at, snap)
+	s.settleLocked(at)
 	return more, refused, nil
 }
 

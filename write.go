@@ -245,6 +245,6 @@ func (s *Store[T]) Seed(initial map[string]T) error {
 	if err := s.core.seed(at, writes); err != nil {
 		return err
 	}
-	s.settleLocked()
+	s.settleLocked(at)
 	return nil
 }

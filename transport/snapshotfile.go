@@ -48,8 +48,8 @@ func WithSnapshotFileLimit(maxBytes int64) SnapshotFileOption {
 }
 
 // WithSnapshotFileOnError sets the function that hears of damaged files, by an error that wraps
-// [ErrSnapshotDamaged]. It runs on the caller's goroutine, with no lock held: it may use the transport, but not close a Store. A panic
-// in it is discarded. By default, and with nil, only the names in the directory tell of them. What a method
+// [ErrSnapshotDamaged]. It runs on the caller's goroutine, with no lock held: it may use the transport, but not
+// close a Store. A panic in it is discarded. By default, and with nil, only the names in the directory tell of them. What a method
 // returns is not reported.
 func WithSnapshotFileOnError(fn func(error)) SnapshotFileOption {
 	return func(t *SnapshotFileTransport) { t.files.onError = fn }
