@@ -204,3 +204,24 @@ func TestNewThatFailsLeavesNothingBehind(t *testing.T) {
 		require.EqualValues(t, 2, o.open.Load())
 	})
 }
+
+// dead is a transport whose subscriptions end at once.
+type dead struct{ podshare.Transport }
+
+func (dead) Subscribe(context.Context, string) (<-chan []byte, error) {
+	ended := make(chan []byte)
+	close(ended)
+	return ended, nil
+}
+
+// G11: a subscription that ends just while a store attaches in the background is noticed.
+func TestBackgroundStartNoticesASubscriptionThatEnds(t *testing.T) {
+	for range 200 { // whichever of the two goroutines is faster
+		bubble(t, func(t *testing.T) {
+			s := open(t, dead{newMemory(t)}, "a", podshare.WithBackgroundStart[string]())
+			pass(time.Minute)
+			require.Equal(t, podshare.CutOff, s.Health().State)
+			require.False(t, s.Ready())
+		})
+	}
+}

@@ -291,3 +291,26 @@ func TestFloorOfTheFutureDragsNoKeyAlong(t *testing.T) {
 		require.WithinDuration(t, time.Now(), a.Version("new").Timestamp, time.Minute)
 	})
 }
+
+// A peer whose answer says nothing and does not end is given up at once: it could go on for ever.
+func TestAnswerThatSaysNothingIsGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr := &tap{Transport: newMemory(t)}
+		a := open(t, tr, "a")
+		x := newStranger("x")
+		x.seq++
+		publish(t, tr, x.heartbeat())
+		pass(100 * time.Millisecond)
+		wants := tr.sent(t, wire.KindWant)
+		require.Len(t, wants, 1)
+		from, body, err := wire.Open(wants[0], wire.Limits{})
+		require.NoError(t, err)
+		var want wire.Want
+		require.NoError(t, want.Parse(body))
+		h := x.header()
+		m := wire.Have{To: from.ID(), Series: want.Series}
+		publish(t, tr, wire.AppendHave(nil, &h, &m, x.records(nil), true))
+		synctest.Wait()
+		require.EqualValues(t, 1, a.Stats().RepairsFailed)
+	})
+}

@@ -2,6 +2,7 @@ package podshare_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -161,5 +162,58 @@ func TestJoinerWhoseMergerFailsHarmsNobody(t *testing.T) {
 		pass(5 * time.Minute)
 		requireHolds(t, a, "k", "B")
 		requireHolds(t, b, "k", "B")
+	})
+}
+
+// G5: a batch of which a Merger cannot join one value is refused whole, whether it comes as a frame or by repair.
+func TestBatchThatTheMergerCannotJoinIsRefusedWhole(t *testing.T) {
+	for name, cut := range map[string]bool{"frame": false, "repair": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var log errorLog
+				net := newNetwork(t, 1)
+				a := open(t, without(net.Pod("a")), "a", podshare.WithMerger(func(x, y string) string { return max(x, y) }))
+				b := open(t, without(net.Pod("b")), "b", podshare.WithMerger(func(string, string) string { panic("no") }), log.to())
+				require.NoError(t, b.Set(t.Context(), "k2", "B"))
+				pass(healing)
+				if cut {
+					net.Cut("b")
+				}
+				require.NoError(t, a.SetMany(t.Context(), map[string]string{"k1": "A", "k2": "C", "k3": "A"}))
+				require.NoError(t, a.Set(t.Context(), "neighbour", "A"))
+				net.Heal()
+				pass(healing)
+				require.Equal(t, map[string]string{"k2": "B", "neighbour": "A"}, b.Snapshot())
+				require.Positive(t, log.count(podshare.ErrPanic))
+			})
+		})
+	}
+}
+
+// G3: with a Merger, keys that are held back until their owner is heard are no tombstones, and force none out.
+func TestKeysOfOwnersNotHeardYetForceNoTombstoneOut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		opts := []podshare.Option[string]{
+			podshare.WithMerger(func(x, y string) string { return max(x, y) }), podshare.WithGCInterval[string](time.Second),
+			podshare.WithLimits[string](podshare.Limits{Tombstones: 10}),
+		}
+		net := newNetwork(t, 1)
+		a, b := open(t, without(net.Pod("a")), "a", opts...), open(t, without(net.Pod("b")), "b", opts...)
+		for i := range 20 {
+			require.NoError(t, a.SetOwned(t.Context(), fmt.Sprint("owned ", i), "v"))
+		}
+		require.NoError(t, a.SetMany(t.Context(), numbered(5, "v")))
+		require.NoError(t, a.DeleteMany(t.Context(), slices.Sorted(maps.Keys(numbered(5, "v")))))
+		pass(healing)
+		net.CutOneWay("a", "c")
+		c := open(t, without(net.Pod("c")), "c", opts...)
+		pass(healing)
+		require.Zero(t, c.Len())
+		require.Equal(t, 25, c.Stats().Tombstones+c.Stats().Keys, "what is held and not served")
+		require.Zero(t, c.Stats().TombstonesForced)
+		net.Heal()
+		pass(healing)
+		requireSame(t, a, b, c)
+		require.Equal(t, 20, c.Len())
 	})
 }

@@ -403,3 +403,16 @@ func TestClockOfTheStoreStampsItsWrites(t *testing.T) {
 		require.Equal(t, 30*time.Second, time.Since(a.Version("k").Timestamp))
 	})
 }
+
+// G8: tombstones above the limit go at once, and not in one go.
+func TestTombstonesAboveTheLimitGoAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := open(t, newMemory(t), "a", podshare.WithLimits[string](podshare.Limits{Tombstones: 10}))
+		require.NoError(t, s.SetMany(t.Context(), numbered(5000, "v")))
+		pass(2 * time.Second)
+		require.NoError(t, s.DeleteMany(t.Context(), slices.Sorted(maps.Keys(numbered(5000, "v")))))
+		pass(5 * time.Millisecond)
+		require.Equal(t, 10, s.Stats().Tombstones)
+		require.EqualValues(t, 4990, s.Stats().TombstonesForced)
+	})
+}

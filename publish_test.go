@@ -435,3 +435,29 @@ func (s *slowTransport) FetchSnapshot(ctx context.Context, topic string) ([]byte
 	}
 	return s.Transport.FetchSnapshot(ctx, topic)
 }
+
+// A transport that panics fails that publish: the next write is sent, and Close returns.
+func TestTransportThatPanicsFailsThatPublish(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var panics atomic.Bool
+		tr := &tap{Transport: newMemory(t)}
+		tr.onPublish = func(ctx context.Context, to string, msg []byte) error {
+			if panics.Load() {
+				panic("no")
+			}
+			return tr.Transport.Publish(ctx, to, msg)
+		}
+		a, b := open(t, tr, "a"), open(t, tr, "b")
+		panics.Store(true)
+		before := a.Stats().PublishErrors
+		err := a.Set(staying, "k", "v")
+		require.ErrorIs(t, err, podshare.ErrBroadcast)
+		require.ErrorIs(t, err, podshare.ErrPanic)
+		require.Greater(t, a.Stats().PublishErrors, before)
+		panics.Store(false)
+		require.NoError(t, a.Set(t.Context(), "l", "v"))
+		pass(healing)
+		requireSame(t, a, b)
+		require.NoError(t, a.Close())
+	})
+}

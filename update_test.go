@@ -541,3 +541,16 @@ func TestTryDeleteOfAnExpiredKeyLoses(t *testing.T) {
 		require.False(t, won)
 	})
 }
+
+// A TrySet that lost wrote nothing, so a full store is no error of it.
+func TestTrySetThatLosesOnAFullStoreIsNoError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := open(t, newMemory(t), "a", podshare.WithLimits[string](podshare.Limits{Keys: 1}))
+		require.NoError(t, s.Set(t.Context(), "k", "v"))
+		won, err := s.TrySet(t.Context(), "new", "v", podshare.Version{Exists: true})
+		require.NoError(t, err)
+		require.False(t, won)
+		_, err = s.TrySet(t.Context(), "new", "v", podshare.Version{})
+		require.ErrorIs(t, err, podshare.ErrTooMany)
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -388,5 +389,44 @@ func TestQueueOfAStalledReaderIsBoundedByTheKeys(t *testing.T) {
 		require.True(t, f.takeAll(t, events))
 		require.Equal(t, map[string]string{"k": "v"}, f.holds)
 		require.Less(t, f.events, 20)
+	})
+}
+
+// A filter that ends its goroutine ends its watcher, and leaves nothing of it.
+func TestFilterThatEndsItsGoroutineEndsItsWatcher(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := open(t, newMemory(t), "a")
+		leave := podshare.WatchFilter(func(string) bool { runtime.Goexit(); return true })
+		for _, opt := range []podshare.WatchOption{nil, podshare.WatchConflate(), podshare.WatchInitial()} {
+			events := s.Watch(t.Context(), opt, leave)
+			require.NoError(t, s.Set(t.Context(), "k", "v"))
+			synctest.Wait()
+			_, open := drain(events)
+			require.False(t, open)
+			require.Zero(t, s.Stats().WatchersActive)
+		}
+	})
+}
+
+// Once a watcher is closed its filter is not asked about the rest of the contents.
+func TestFilterIsNotAskedOnceTheWatcherIsClosed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := open(t, newMemory(t), "a")
+		require.NoError(t, s.SetMany(t.Context(), numbered(1000, "v")))
+		ctx, cancel := context.WithCancel(t.Context())
+		asked, goOn := 0, make(chan struct{})
+		events := s.Watch(ctx, podshare.WatchInitial(), podshare.WatchFilter(func(string) bool {
+			asked++
+			<-goOn
+			return false
+		}))
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		close(goOn)
+		synctest.Wait()
+		_, open := drain(events)
+		require.False(t, open)
+		require.Equal(t, 1, asked)
 	})
 }
