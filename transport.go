@@ -13,8 +13,8 @@ import (
 // transport/transporttest the contract as a test suite.
 //
 // A Transport that wraps another may have a method Unwrap() Transport. What a Transport may implement besides,
-// [EchoFree] and [SnapshotKeeper], is then looked for in it first, and then in what it wraps. So it must leave
-// frames, the channels of Subscribe and snapshots as they are.
+// [EchoFree], [ConnectionNotifier], [SnapshotTable] and [SnapshotKeeper], is then looked for in it first, and then in
+// what it wraps. So it must leave frames, the channels of Subscribe and snapshots as they are.
 type Transport interface {
 	// Publish sends msg to every subscription of the topic. msg is the transport's to keep; it is never
 	// changed after the call. It returns when ctx ends, at the latest.
@@ -38,6 +38,65 @@ type Transport interface {
 type EchoFree interface {
 	// PublishExcept is Publish to all but the subscription that own, as returned by Subscribe, belongs to.
 	PublishExcept(ctx context.Context, topic string, msg []byte, own <-chan []byte) error
+}
+
+// ConnectionNotifier is what a Transport may implement besides, if it has a connection that it can lose. A [Store] then
+// knows at once that it is cut off, and looks for what it missed as soon as it is not.
+type ConnectionNotifier interface {
+	// NotifyConnection has fn called when the connection that frames of the topic come by is lost (false) and when it
+	// is there again (true), until ctx ends. The calls are in order, one at a time; fn returns at once.
+	NotifyConnection(ctx context.Context, topic string, fn func(connected bool))
+}
+
+// SnapshotTable is what a Transport may implement besides, if it can keep a topic's snapshot in rows, each read and
+// replaced by itself: what stores then move is what changed, not everything. The rows stand beside the snapshot of
+// [SnapshotStore], which stores do not use then. A row consists of a head, up to some hundred bytes, and a body; two
+// rows of one name with equal heads are equal. Stores alone know what heads and bodies mean, and what becomes of a row
+// when two pods change it: a table only has to compare and to swap (optimistic concurrency control, Kung and Robinson
+// 1981).
+//
+// A table that no store has touched for long may be given up, as a whole.
+type SnapshotTable interface {
+	// SnapshotHeads returns the heads of the named rows, in the order of names: nil for a row that is not there.
+	SnapshotHeads(ctx context.Context, topic string, names []RowName) ([][]byte, error)
+
+	// SwapSnapshotRows makes all the changes at once, and returns true; or, if a row's head is not the expected one,
+	// none and false. After an error it may have made them, all or none. A store changes some thousand rows or a few
+	// megabytes at most in one call, save for a single batch of writes that is larger.
+	SwapSnapshotRows(ctx context.Context, topic string, changes []RowChange) (bool, error)
+
+	// ScanSnapshot calls fn with the rows of a section, in steps that keep nobody else waiting, until fn fails; it
+	// returns fn's error. Every row that is there from the beginning to the end, changed meanwhile or not, comes at
+	// least once. fn may keep what it is given.
+	ScanSnapshot(ctx context.Context, topic string, section SnapshotSection, fn func(rows []SnapshotRow) error) error
+}
+
+// SnapshotSection is a part of a [SnapshotTable] that is scanned by itself.
+type SnapshotSection string
+
+// Sections of a table.
+const (
+	SnapshotVector  SnapshotSection = "vector"  // a row or more for each run of each store; their bodies are empty
+	SnapshotEntries SnapshotSection = "entries" // a row for each key
+)
+
+// RowName names a row of a [SnapshotTable].
+type RowName struct {
+	Section SnapshotSection
+	Key     string // any bytes
+}
+
+// SnapshotRow is a row of a [SnapshotTable].
+type SnapshotRow struct {
+	Key        string
+	Head, Body []byte
+}
+
+// RowChange is a change of one row of a [SnapshotTable].
+type RowChange struct {
+	RowName
+	Was        []byte // the expected head; nil: no such row
+	Head, Body []byte // what the row becomes; without a Head it is removed; if Head equals Was it stays as it is
 }
 
 // SnapshotStore keeps one snapshot per topic. Every [Transport] is one.
