@@ -48,6 +48,7 @@ func (f *follower) take(t testing.TB, ev podshare.Event[string]) {
 func (f *follower) takeAll(t testing.TB, events <-chan podshare.Event[string]) (open bool) {
 	t.Helper()
 	for {
+		synctest.Wait()
 		got, open := drain(events)
 		for _, ev := range got {
 			f.take(t, ev)
@@ -55,7 +56,6 @@ func (f *follower) takeAll(t testing.TB, events <-chan podshare.Event[string]) (
 		if len(got) == 0 {
 			return open
 		}
-		synctest.Wait()
 	}
 }
 
