@@ -504,6 +504,7 @@ func TestWaitForHearsThatAKeyIsDeletedAndForgotten(t *testing.T) {
 		b := open(t, net.Pod("b"), "b", short...)
 		pass(time.Second)
 		net.Cut("b")
+		net.SetStoreFaults(transporttest.StoreFaults{SnapshotError: 1, FetchError: 1}) // from which b would learn it
 		require.NoError(t, a.Set(t.Context(), "k", "v"))
 		v := a.Version("k")
 		require.NoError(t, a.Delete(t.Context(), "k"))
@@ -513,7 +514,6 @@ func TestWaitForHearsThatAKeyIsDeletedAndForgotten(t *testing.T) {
 		require.Zero(t, a.Stats().Tombstones)
 		require.Zero(t, c.Stats().Tombstones)
 		require.Empty(t, done)
-		net.SetStoreFaults(transporttest.StoreFaults{SnapshotError: 1, FetchError: 1})
 		net.Heal()
 		pass(healing)
 		require.Len(t, done, 1)

@@ -118,6 +118,7 @@ func TestCutOffOwnerGetsItsKeysBack(t *testing.T) {
 		pass(time.Second)
 		ea, eo := f.a.Watch(t.Context()), f.o.Watch(t.Context())
 		f.net.Cut("o")
+		f.net.SetStoreFaults(transporttest.StoreFaults{FetchError: 1}) // o would learn from there
 		pass(time.Second)
 		require.NoError(t, f.a.Delete(t.Context(), "deleted"))
 		pass(time.Minute)
@@ -132,6 +133,7 @@ func TestCutOffOwnerGetsItsKeysBack(t *testing.T) {
 		require.True(t, won)
 		require.Equal(t, toldExpire, kinds(t, ea, "k"))
 		f.net.Heal()
+		f.net.SetStoreFaults(transporttest.StoreFaults{})
 		pass(2 * healing)
 		want := map[string]string{"k": "v", "written": "by b", "tried": "by b"}
 		for _, s := range []*podshare.Store[string]{f.a, f.b, f.o} {

@@ -165,6 +165,7 @@ func (r *replica[T]) watchPeers(at instant) {
 		}
 	}
 	if len(kept) < len(r.peers.list) {
+		r.unstored.look = true // it may have stored what it could not send any more
 		r.news++
 	}
 	clear(r.peers.list[len(kept):])

@@ -2,7 +2,7 @@ package podshare
 
 import (
 	"context"
-	"fmt"
+	"errors"
 )
 
 // Refresh merges the stored snapshot into the store and waits for one exchange with another pod, so that
@@ -16,12 +16,8 @@ func (s *Store[T]) Refresh(ctx context.Context) error {
 		return ErrClosed
 	}
 	for _, place := range s.snapshots.places {
-		stored, err := place.FetchSnapshot(ctx, s.channel)
-		if err != nil {
-			return fmt.Errorf("podshare: fetch snapshot: %w", err)
-		}
-		if _, _, err := s.absorb(stored); err != nil {
-			return err
+		if unusable, err := place.load(ctx); err != nil || unusable != nil {
+			return errors.Join(err, unusable)
 		}
 	}
 	s.mu.Lock()

@@ -169,8 +169,7 @@ func (r *replica[T]) put(cur, next *entry[T]) {
 		r.countOut(cur)
 	}
 	r.countIn(cur, next)
-	r.unstored.any = true
-	r.unstored.own = r.unstored.own || next.Val.origin == self
+	r.noteChange(next.Key, cur, next)
 	r.remember(hash, cur, next)
 
 	if r.group == nil {

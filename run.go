@@ -159,7 +159,7 @@ func (s *Store[T]) settleLocked(at instant) (early bool) {
 	case u.own && !u.toldOwn:
 		u.toldAny, u.toldOwn = true, true
 		signal(s.snapshots.soon)
-	case u.any && !u.toldAny:
+	case (u.any || u.look) && !u.toldAny:
 		u.toldAny = true
 		signal(s.snapshots.later)
 	}

@@ -3,22 +3,14 @@ package podshare
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
 	"slices"
 	"time"
-
-	"github.com/podshare/podshare/internal/wire"
 )
 
-// The snapshotter adds what changed to the stored snapshot, from which pods start. It never replaces what
-// it has not read: what is stored is merged into this store first, then all is stored. What a race between
-// two pods overwrites comes back with the next snapshot. The author of a write stores it soon; the others
-// look later, and write only if something is still missing, so that N pods do not write all N times.
-
-// maxSnapshot bounds the stored snapshot that is read, in bytes.
-const maxSnapshot = 1<<31 - 1
+// The snapshotter adds what changed to the stored snapshot, from which pods start. The author of a write stores it
+// soon; the others look later, and write only if something is still missing, so that N pods do not write all N times.
 
 // lookLater is how many debounce windows pass before a pod looks after the writes of others: this many and
 // up to twice as many.
@@ -31,164 +23,85 @@ const snapshotTimeout = 30 * time.Second
 // snapshotTimeout: large states under constant writes take a fifth of a core and of the disk, not all of it.
 const restFactor = 4
 
-type snapshotter struct {
-	places []*snapshotPlace // at least one
-	soon   chan struct{}    // one token: own writes are not stored yet
-	later  chan struct{}    // one token: other writes may not be stored yet
+// lookEvery is how often a table is looked at by a store that has nothing to store: it may have been lost.
+const lookEvery = time.Minute
 
-	seed maphash.Seed
+type snapshotter[T any] struct {
+	places []*snapshotPlace  // at least one
+	table  *tableSnapshot[T] // the last place, if it is a table
+	soon   chan struct{}     // one token: own writes are not stored yet
+	later  chan struct{}     // one token: other writes may not be stored yet
 }
 
 // snapshotPlace is one of the places that keep the snapshot: the transport, and each layer around it that has
-// snapshots of its own. They are fetched and stored one by one, so that one that fails holds up no other.
+// snapshots of its own. They are loaded and merged into one by one, so that one that fails holds up no other.
 type snapshotPlace struct {
-	SnapshotStore
-
-	// The rest belongs to the snapshotter goroutine, and to Close after it has ended.
-	unstored bool   // it lacks something, or may
-	written  uint64 // hash of what was last put there; 0: nothing, or what must be read again
+	storedState
+	unstored bool // it lacks something, or may. The snapshotter goroutine owns it, and Close after that has ended
 }
 
-func (p *snapshotter) init(t Transport) {
-	p.places = snapshotPlaces(t)
+// storedState is a stored snapshot.
+type storedState interface {
+	// load merges it into the store. unusable says why what is stored cannot be.
+	load(ctx context.Context) (unusable, err error)
+
+	// store merges the store into it.
+	store(ctx context.Context) error
+}
+
+func (s *Store[T]) initSnapshots(t Transport) {
+	p := &s.snapshots
 	p.soon = make(chan struct{}, 1)
 	p.later = make(chan struct{}, 1)
-	p.seed = maphash.MakeSeed()
-}
-
-// snapshotPlaces returns the places of a transport, the outermost layer first: what is near does not wait for
-// what is far.
-func snapshotPlaces(t Transport) (places []*snapshotPlace) {
-	for {
+	for { // the outermost layer first: what is near does not wait for what is far
 		k, ok := capability[SnapshotKeeper](t)
 		if !ok {
-			return append(places, &snapshotPlace{SnapshotStore: t})
+			break
 		}
-		places = append(places, &snapshotPlace{SnapshotStore: k.OwnSnapshots()})
+		p.add(&wholeSnapshot[T]{kept: k.OwnSnapshots(), host: s, seed: maphash.MakeSeed()})
 		t = k.Unwrap()
 	}
+	if table, ok := capability[SnapshotTable](t); ok {
+		p.table = newTableSnapshot(table, s)
+		s.core.unstored.tracked = true
+		p.add(p.table)
+	} else {
+		p.add(&wholeSnapshot[T]{kept: t, host: s, seed: maphash.MakeSeed()})
+	}
+}
+
+func (p *snapshotter[T]) add(state storedState) {
+	p.places = append(p.places, &snapshotPlace{storedState: state})
 }
 
 // load merges what is stored into a new store. It begins with the innermost place, which all pods share: what
 // that covers of the others need not be decoded.
 func (s *Store[T]) load(ctx context.Context) error {
 	for _, place := range slices.Backward(s.snapshots.places) {
-		data, err := place.FetchSnapshot(ctx, s.channel)
+		unusable, err := place.load(ctx)
 		if err != nil {
-			return fmt.Errorf("podshare: fetch snapshot of %q: %w", s.topic, err)
+			return err
 		}
-		if _, _, err := s.absorb(data); err != nil {
-			s.report(err) // whoever is alive has all of it
+		if unusable != nil {
+			s.report(unusable) // whoever is alive has all of it
 		}
 	}
 	return nil
 }
 
-// absorb merges a stored snapshot into the store. It reports whether the store holds more than it, and the
-// writes that it could not take.
-func (s *Store[T]) absorb(data []byte) (more bool, refused []*update[T], err error) {
-	if len(data) == 0 {
-		return true, nil, nil
-	}
-	snap, err := openSnapshot(data, &s.core.cfg.codec)
-	if err != nil {
-		return true, nil, err
-	}
-	s.mu.Lock()
-	news, more := s.core.knows(snap)
-	s.mu.Unlock()
-	if !news {
-		return more, nil, nil
-	}
-	snap.decode(&s.core.cfg.codec, &s.cfg.limits)
+// with is that of tableHost.
+func (s *Store[T]) with(fn func(r *replica[T], at instant)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
 	case <-s.finished: // a Refresh that Close overtook
-		return false, nil, ErrClosed
+		return ErrClosed
 	default:
 	}
 	at := s.now()
-	refused = s.core.absorb(at, snap)
+	fn(s.core, at)
 	s.settleLocked(at)
-	return more, refused, nil
-}
-
-// snapshotState is a stored snapshot, parsed and decoded.
-type snapshotState[T any] struct {
-	wire.Snapshot
-	header  wire.Header
-	updates []update[T]
-}
-
-func openSnapshot[T any](data []byte, c *codec[T]) (*snapshotState[T], error) {
-	h, body, err := wire.Open(data, wire.Limits{MaxFrame: maxSnapshot})
-	if err != nil {
-		return nil, fmt.Errorf("podshare: stored snapshot: %w", err)
-	}
-	if string(h.Codec) != string(c.nameBytes) {
-		return nil, fmt.Errorf("%w: stored snapshot has %.64q, this store %q", ErrCodecMismatch, h.Codec, c.nameBytes)
-	}
-	s := &snapshotState[T]{header: h}
-	if err := s.Parse(body); err != nil {
-		return nil, fmt.Errorf("podshare: stored snapshot: %w", err)
-	}
-	return s, nil
-}
-
-// decode makes the updates of the records.
-func (s *snapshotState[T]) decode(c *codec[T], l *Limits) {
-	s.updates = decodeRecords(nil, &s.RecordList, c, l)
-}
-
-// knows compares the vector of a snapshot with ours: whether it has news, and whether we have more. One that
-// covers nothing new is not read: what it holds is held here or dead.
-func (r *replica[T]) knows(snap *snapshotState[T]) (news, more bool) {
-	theirs := map[origin]*wire.VectorEntry{}
-	for i := range snap.Vector {
-		v := &snap.Vector[i]
-		o, known := r.origins.byID[v.ID]
-		if !known {
-			news = news || v.Head > 0 || len(v.Spans) > 0
-			continue
-		}
-		theirs[o] = v
-	}
-	for i, st := range r.origins.list {
-		v := theirs[origin(i)]
-		if v == nil {
-			v = &wire.VectorEntry{}
-		}
-		seen := seqSet{head: v.Head, spans: v.Spans}
-		news = news || !st.forgotten && !st.seen.includes(&seen)
-		more = more || !seen.includes(&st.seen) || v.Mark < st.mark
-	}
-	return news, more
-}
-
-// absorb merges a snapshot like a full answer. It returns what it could not take.
-func (r *replica[T]) absorb(at instant, snap *snapshotState[T]) (refused []*update[T]) {
-	from := r.internNode(snap.header.Node, snap.header.Boot)
-	r.resolveUpdates(nil, from, snap.updates, &snap.RecordList)
-	s := adoption[T]{updates: snap.updates, floor: snap.Floor, full: r.live+r.tombs > 0}
-	for i := range snap.Vector {
-		s.addVector(&r.origins, &snap.Vector[i])
-	}
-	r.adopt(at, &s)
-	return s.refused
-}
-
-// encodeSnapshot returns the whole state of this moment, and with it what the stored snapshot holds and this
-// store refused: it is not this store's to drop.
-func (s *Store[T]) encodeSnapshot(refused []*update[T]) []byte {
-	s.mu.Lock()
-	w := s.core.captureSnapshot(s.now())
-	s.mu.Unlock()
-	data := w.encode(refused)
-	for _, err := range w.errs {
-		s.report(err)
-	}
-	return data
+	return nil
 }
 
 // runSnapshotter stores what changed: own writes after the debounce window, others' much later.
@@ -207,6 +120,12 @@ func (s *Store[T]) runSnapshotter() {
 		}
 	}
 	debounce := s.cfg.snapshotInterval
+	var look <-chan time.Time
+	if p.table != nil {
+		ticker := time.NewTicker(lookEvery/2 + rand.N(lookEvery)) //nolint:gosec // jitter
+		defer ticker.Stop()
+		look = ticker.C
+	}
 	for {
 		select {
 		case <-s.closed:
@@ -215,6 +134,9 @@ func (s *Store[T]) runSnapshotter() {
 			plan(debounce)
 		case <-p.later:
 			plan(lookLater*debounce + rand.N(lookLater*debounce)) //nolint:gosec // jitter
+		case <-look:
+			s.lookAnew()
+			plan(0)
 		case <-timer.C:
 			due = time.Time{}
 			began := time.Now()
@@ -225,6 +147,9 @@ func (s *Store[T]) runSnapshotter() {
 			if err != nil {
 				s.report(err)
 				plan(lookLater * debounce)
+			} else if p.table != nil && len(p.table.missing) > 0 {
+				s.lookAnew()
+				plan(lookLater * debounce)
 			}
 		}
 	}
@@ -234,8 +159,12 @@ func (s *Store[T]) runSnapshotter() {
 // stored.
 func (s *Store[T]) persist(ctx context.Context) error {
 	s.mu.Lock()
-	changed := s.core.unstored.any
-	s.core.unstored = unstoredWrites{}
+	u := &s.core.unstored
+	changed := u.any || u.look
+	if u.look && s.snapshots.table != nil {
+		s.snapshots.table.looked = false
+	}
+	u.any, u.own, u.look, u.toldAny, u.toldOwn = false, false, false, false, false
 	s.mu.Unlock()
 	var errs []error
 	for _, place := range s.snapshots.places {
@@ -243,7 +172,7 @@ func (s *Store[T]) persist(ctx context.Context) error {
 		if !place.unstored {
 			continue
 		}
-		if err := s.mergeStored(ctx, place); err != nil {
+		if err := place.store(ctx); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -252,45 +181,17 @@ func (s *Store[T]) persist(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// unstoredWrites says whether the stored snapshot lacks something of a replica's state.
-type unstoredWrites struct {
-	any, own         bool // a write; one that was made here
-	toldAny, toldOwn bool // the snapshotter knows
+// lookAnew has the next persist look at what is stored, though nothing is to be stored.
+func (s *Store[T]) lookAnew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.core.unstored.look = true
 }
 
-func (s *Store[T]) mergeStored(ctx context.Context, p *snapshotPlace) error {
-	seed := s.snapshots.seed
-	stored, err := p.FetchSnapshot(ctx, s.channel)
-	if err != nil {
-		return fmt.Errorf("podshare: fetch snapshot: %w", err)
-	}
-	var refused []*update[T]
-	if len(stored) == 0 || maphash.Bytes(seed, stored) != p.written {
-		var more bool
-		more, refused, err = s.absorb(stored)
-		if err != nil {
-			s.report(err)
-		}
-		if foreign(err) || err == nil && !more {
-			return nil
-		}
-	}
-	data := s.encodeSnapshot(refused)
-	if err := p.Snapshot(ctx, s.channel, data); err != nil {
-		return fmt.Errorf("podshare: store snapshot: %w", err)
-	}
-	p.written = 0 // what is refused must be read again next time, to be carried over again
-	if len(refused) == 0 {
-		p.written = maphash.Bytes(seed, data)
-	}
+// stored counts a merge into a stored snapshot.
+func (s *Store[T]) stored(bytes int) {
 	s.counts.snapshots.Add(1)
-	s.counts.snapshotBytes.Store(int64(len(data)))
-	return nil
-}
-
-// foreign reports whether a stored snapshot is another fleet's or a newer one's. It is left alone then.
-func foreign(err error) bool {
-	return errors.Is(err, ErrCodecMismatch) || errors.Is(err, wire.ErrVersion)
+	s.counts.snapshotBytes.Store(int64(bytes))
 }
 
 // finalSnapshot stores what is not stored yet, after the snapshotter has ended.

@@ -51,7 +51,7 @@ type Store[T any] struct {
 	wake        chan struct{} // one token: the run loop looks at what is due
 	errs        chan error    // to the reporter; never closed
 	publishing  chan struct{} // one token: the publisher has something to do
-	snapshots   snapshotter
+	snapshots   snapshotter[T]
 	workers     sync.WaitGroup // goroutines that never run callbacks
 	callbacks   callbackGroup  // those that do
 	stop        context.CancelFunc
@@ -137,7 +137,7 @@ func newStore[T any](topic string, t Transport, cfg *config[T]) *Store[T] {
 	s.core = newReplica(rc, s.now())
 	s.core.out.changed = s.dispatch
 	s.index = s.core.index
-	s.snapshots.init(t)
+	s.initSnapshots(t)
 	s.callbacks.init()
 	return s
 }

@@ -121,12 +121,11 @@ func (r *replica[T]) forget(at instant, e *entry[T], d dot) {
 	st.mark = max(st.mark, d.seq)
 	r.raiseFloor(at, p.stamp)
 	r.count.collected++
-	r.unstored.any = true
-
 	if next := r.without(e, d); next != nil {
 		r.put(e, next)
 		return
 	}
+	r.noteChange(e.Key, e, nil)
 	r.countOut(e)
 	r.index.Remove(e.Key)
 	if len(r.followers) > 0 {

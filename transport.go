@@ -60,6 +60,9 @@ type SnapshotTable interface {
 	// SnapshotHeads returns the heads of the named rows, in the order of names: nil for a row that is not there.
 	SnapshotHeads(ctx context.Context, topic string, names []RowName) ([][]byte, error)
 
+	// SnapshotRows returns the named rows whole, in the order of names: without a Head one that is not there.
+	SnapshotRows(ctx context.Context, topic string, names []RowName) ([]SnapshotRow, error)
+
 	// SwapSnapshotRows makes all the changes at once, and returns true; or, if a row's head is not the expected one,
 	// none and false. After an error it may have made them, all or none. A store changes some thousand rows or a few
 	// megabytes at most in one call, save for a single batch of writes that is larger.

@@ -1,0 +1,104 @@
+package podshare
+
+import (
+	"context"
+	"slices"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+func (t *tableSnapshot[T]) load(ctx context.Context) (unusable, err error) {
+	return nil, t.scan(ctx, nil)
+}
+
+// scan merges the table into the store. It calls each, if that is not nil, with the key of every row.
+//
+// The vector is read before the first row, so of what it covers only what is dead can be missing from the rows. What
+// was added meanwhile is taken if the vector covers it in the end; else somebody is still adding it.
+func (t *tableSnapshot[T]) scan(ctx context.Context, each func(key string)) error {
+	before, err := t.readWhole(ctx)
+	if err != nil || before.foreign || before.head == nil && each == nil {
+		return err
+	}
+	var updates []update[T]
+	err = t.table.ScanSnapshot(ctx, t.topic, SnapshotEntries, func(rows []SnapshotRow) error {
+		var parsed []rowRecords[T]
+		for i := range rows {
+			if each != nil {
+				each(rows[i].Key)
+			}
+			row, err := t.openRow(&rows[i])
+			if err != nil {
+				t.damaged(before, err)
+				continue
+			}
+			parsed = append(parsed, row)
+		}
+		return t.host.with(func(r *replica[T], _ instant) {
+			for i := range parsed {
+				row := &parsed[i]
+				r.resolveUpdates(nil, r.internNode(row.from.Node, row.from.Boot), row.updates, &row.list)
+				updates = append(updates, row.updates...)
+			}
+		})
+	})
+	if err != nil {
+		return t.wrap(err)
+	}
+	after, err := t.readWhole(ctx)
+	if err != nil || after.foreign {
+		return err
+	}
+	return t.host.with(func(r *replica[T], at instant) {
+		r.absorbTable(at, updates, before, after)
+	})
+}
+
+// rowRecords is a parsed row.
+type rowRecords[T any] struct {
+	from    wire.Header
+	list    wire.RecordList
+	updates []update[T]
+}
+
+func (t *tableSnapshot[T]) openRow(row *SnapshotRow) (parsed rowRecords[T], err error) {
+	if _, err = wire.ParseRowHead(nil, unsafeBytes(row.Key), row.Head); err != nil {
+		return parsed, err
+	}
+	var m wire.Snapshot
+	var body []byte
+	if parsed.from, body, err = wire.Open(row.Body, wire.Limits{MaxFrame: maxSnapshot}); err != nil {
+		return parsed, err
+	}
+	if err = m.Parse(body); err != nil {
+		return parsed, err
+	}
+	for i := range m.Records {
+		if string(m.Records[i].Key) != row.Key {
+			return parsed, wire.ErrCorrupt
+		}
+	}
+	parsed.list = m.RecordList
+	parsed.updates = decodeRecords(nil, &parsed.list, t.codec, t.limits)
+	return parsed, nil
+}
+
+// absorbTable merges what was read of a table like a full answer. One that is lost or damaged testifies to no absence.
+func (r *replica[T]) absorbTable(at instant, updates []update[T], before, after *tableState) {
+	r.unstored.paused = true
+	defer func() { r.unstored.paused = false }()
+	lost := before.lost || after.lost
+	s := adoption[T]{full: r.live+r.tombs > 0 && !lost, vector: map[origin]*seqSet{}, marks: map[origin]uint64{}}
+	if !lost {
+		s.floor = before.floor
+		for id, o := range before.vector {
+			s.addVector(&r.origins, &wire.VectorEntry{ID: id, Head: o.seen.head, Mark: o.mark, Spans: o.seen.above()})
+		}
+		updates = slices.DeleteFunc(updates, func(u update[T]) bool {
+			id := r.origins.at(u.origin).id
+			return !before.vector.covers(id, u.seq) && !after.vector.covers(id, u.seq)
+		})
+	}
+	s.updates = updates
+	r.adopt(at, &s)
+}

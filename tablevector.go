@@ -1,0 +1,198 @@
+package podshare
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/podshare/podshare/internal/wire"
+)
+
+// errDamagedTable is reported when stored rows are not what was stored.
+var errDamagedTable = errors.New("podshare: the stored snapshot is damaged, and is built anew")
+
+// tableState is what was read of a table's vector section.
+type tableState struct {
+	head    []byte // of the row that describes the table; nil: there is none
+	floor   int64
+	vector  tableVector
+	whole   bool // all origins were read, not only those asked for
+	lost    bool // there is no table, or it is damaged: what it seems to cover counts for nothing
+	foreign bool // it is another fleet's, or of a newer version: it is left alone
+}
+
+// read reads the rows of those origins of which this store knows more than it stored, or all, if this store has not
+// looked at all of them lately.
+func (t *tableSnapshot[T]) read(ctx context.Context, c *rowCapture[T]) (*tableState, error) {
+	if !t.looked || t.all {
+		st, err := t.readWhole(ctx)
+		if err == nil && !st.lost && !st.foreign {
+			err = t.look(ctx, c, st)
+		}
+		return st, err
+	}
+	st := &tableState{vector: tableVector{}}
+	names := []RowName{{SnapshotVector, ""}}
+	for id, o := range c.seen {
+		if !t.covered.includes(id, o) {
+			names = append(names, RowName{SnapshotVector, string(wire.VectorRowName(id))})
+		}
+	}
+	for names := range slices.Chunk(names, maxSwapRows) {
+		heads, err := t.table.SnapshotHeads(ctx, t.topic, names)
+		if err != nil {
+			return nil, t.wrap(err)
+		}
+		for i, head := range heads {
+			if head != nil {
+				t.parse(st, names[i].Key, head)
+			}
+		}
+	}
+	st.judge()
+	return st, nil
+}
+
+func (t *tableSnapshot[T]) readWhole(ctx context.Context) (*tableState, error) {
+	st := &tableState{vector: tableVector{}, whole: true}
+	err := t.table.ScanSnapshot(ctx, t.topic, SnapshotVector, func(rows []SnapshotRow) error {
+		for i := range rows {
+			t.parse(st, rows[i].Key, rows[i].Head)
+		}
+		return nil
+	})
+	st.lost = st.lost || t.broken.Load()
+	st.judge()
+	return st, t.wrap(err)
+}
+
+func (t *tableSnapshot[T]) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("podshare: stored snapshot of %q: %w", t.topic, err)
+}
+
+// parse takes in one row.
+func (t *tableSnapshot[T]) parse(st *tableState, name string, head []byte) {
+	if name == "" {
+		st.head = head
+		switch h, err := wire.ParseTableHead(head); {
+		case errors.Is(err, wire.ErrVersion):
+			st.foreign = true
+			t.host.report(t.wrap(err))
+		case err != nil:
+			t.damaged(st, err)
+		case !bytes.Equal(h.Codec, t.codec.nameBytes):
+			st.foreign = true
+			t.host.report(fmt.Errorf("%w: stored snapshot has %.64q, this store %q", ErrCodecMismatch,
+				h.Codec, t.codec.nameBytes))
+		default:
+			st.floor = h.Floor
+		}
+		return
+	}
+	e, err := wire.ParseVectorHead(unsafeBytes(name), head)
+	if err != nil {
+		t.damaged(st, err)
+		if len(name) != 16 {
+			return // no row of ours, and in nobody's way
+		}
+		e.ID = wire.ID{Boot: binary.BigEndian.Uint64([]byte(name)), Node: binary.BigEndian.Uint64([]byte(name[8:]))}
+	}
+	st.vector[e.ID] = &tableOrigin{seen: seqSet{head: e.Head, spans: e.Spans}, mark: e.Mark, row: head}
+}
+
+// damaged notes that a row is not what was stored: nobody knows what else is not.
+func (t *tableSnapshot[T]) damaged(st *tableState, err error) {
+	if !t.broken.Swap(true) {
+		t.host.report(t.wrap(fmt.Errorf("%w: %w", errDamagedTable, err)))
+	}
+	st.lost = true
+}
+
+// judge finds whether there is a table. What is left of one that was lost or damaged covers nothing.
+func (st *tableState) judge() {
+	if st.foreign || st.head != nil && !st.lost {
+		return
+	}
+	st.lost, st.floor = true, 0
+	for _, o := range st.vector {
+		o.seen, o.mark = seqSet{}, 0
+	}
+}
+
+// look compares the whole vector with what this store has seen. What the table covers, and this store has not seen when
+// it looks again either, comes from a pod that is gone: it is loaded.
+func (t *tableSnapshot[T]) look(ctx context.Context, c *rowCapture[T], st *tableState) error {
+	missed := t.missing
+	t.missing = tableVector{}
+	for id, o := range st.vector {
+		if !c.seen.includes(id, o) && !slices.Contains(c.forgotten, id) {
+			t.missing[id] = o
+		}
+	}
+	for id, o := range missed {
+		if !c.seen.includes(id, o) && !slices.Contains(c.forgotten, id) {
+			return t.scan(ctx, nil)
+		}
+	}
+	return nil
+}
+
+// follows reports whether st is of the same table as before and covers, beyond that, no write as old as a delete that
+// was collected here: such a write may be dead without anybody here knowing its key.
+func (st *tableState) follows(before *tableState, seen tableVector) bool {
+	if st.lost != before.lost {
+		return false
+	}
+	for id, o := range st.vector {
+		ours := seen[id]
+		if ours == nil || ours.mark == 0 {
+			continue
+		}
+		var old seqSet
+		if o := before.vector[id]; o != nil {
+			old = o.seen
+		}
+		for _, run := range o.seen.runs() {
+			if last := min(run.Last, ours.mark); run.First <= last && !old.coversAll(run.First, last) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// vectorChanges is what becomes of the vector section: it covers besides what this store covers.
+func (m *tableMerge[T]) vectorChanges() (changes []RowChange) {
+	t, c, st := m.tableSnapshot, m.c, m.st
+	table := wire.TableHead{Floor: max(st.floor, c.floor), Codec: t.codec.nameBytes}
+	changes = append(changes, RowChange{
+		RowName: RowName{SnapshotVector, ""}, Was: st.head, Head: wire.AppendTableHead(nil, &table),
+	})
+	for id, o := range c.seen {
+		if !st.whole && t.covered.includes(id, o) || st.vector.includes(id, o) {
+			continue
+		}
+		e := wire.VectorEntry{ID: id, Mark: o.mark}
+		seen, change := seqSet{}, RowChange{RowName: RowName{SnapshotVector, string(wire.VectorRowName(id))}}
+		if stored := st.vector[id]; stored != nil {
+			change.Was, e.Mark = stored.row, max(stored.mark, o.mark)
+			seen = stored.seen.clone()
+		}
+		seen.join(&o.seen, nil)
+		e.Head, e.Spans = seen.head, seen.above()
+		change.Head = wire.AppendVectorHead(nil, &e)
+		changes = append(changes, change)
+	}
+	for id, o := range st.vector {
+		if c.seen[id] == nil && o.row != nil && (st.lost || slices.Contains(c.forgotten, id)) {
+			changes = append(changes, RowChange{RowName: RowName{SnapshotVector, string(wire.VectorRowName(id))}, Was: o.row})
+		}
+	}
+	return changes
+}
