@@ -22,10 +22,11 @@ type MemoryTransport struct {
 	queueFrames int
 	onError     func(error)
 
-	closed    atomic.Bool // set before topics and snapshots are closed
+	closed    atomic.Bool // set before topics, snapshots and tables are closed
 	dropped   atomic.Uint64
 	topics    memoryTopics
 	snapshots memorySnapshots
+	tables    memoryTables
 }
 
 // MemoryOption configures a [MemoryTransport].
@@ -56,6 +57,7 @@ func NewMemoryTransport(opts ...MemoryOption) *MemoryTransport {
 	m := &MemoryTransport{queueFrames: defaultMemoryQueue}
 	m.topics.init()
 	m.snapshots.init()
+	m.tables.init()
 	for _, opt := range opts {
 		opt(m)
 	}
@@ -131,11 +133,12 @@ func (m *MemoryTransport) FetchSnapshot(ctx context.Context, topic string) ([]by
 	return m.snapshots.get(topic)
 }
 
-// Close ends every subscription and forgets every snapshot. Further calls do nothing.
+// Close ends every subscription and forgets every snapshot and table. Further calls do nothing.
 func (m *MemoryTransport) Close() error {
 	m.closed.Store(true)
 	m.topics.close()
 	m.snapshots.close()
+	m.tables.close()
 	return nil
 }
 
