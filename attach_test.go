@@ -66,6 +66,15 @@ func (o *outage) FetchSnapshot(ctx context.Context, topic string) ([]byte, error
 	return o.MemoryTransport.FetchSnapshot(ctx, topic)
 }
 
+func (o *outage) ScanSnapshot(
+	ctx context.Context, topic string, section podshare.SnapshotSection, fn func(rows []podshare.SnapshotRow) error,
+) error {
+	if o.noFetch.Load() {
+		return errDown
+	}
+	return o.MemoryTransport.ScanSnapshot(ctx, topic, section, fn)
+}
+
 // end ends the outage.
 func (o *outage) end() {
 	for _, flag := range []*atomic.Bool{&o.noTopic, &o.noInbox, &o.noFetch, &o.noPublish, &o.hangs} {

@@ -459,6 +459,7 @@ func TestLaterVersionsAndDeletesSatisfyWaitFor(t *testing.T) {
 		b := open(t, net.Pod("b"), "b", podshare.WithTombstoneTTL[string](time.Minute), podshare.WithGCInterval[string](time.Second))
 		pass(time.Second)
 		net.Cut("b")
+		net.SetStoreFaults(transporttest.StoreFaults{FetchError: 1}) // else b learns it from there
 		require.NoError(t, a.Set(t.Context(), "later", "1"))
 		require.NoError(t, a.Set(t.Context(), "deleted", "1"))
 		require.NoError(t, a.SetTTL(t.Context(), "expired", "1", time.Second))

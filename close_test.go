@@ -178,7 +178,7 @@ func TestCloseFlushesTheSnapshot(t *testing.T) {
 
 func TestCloseFinishesTheSnapshotThatIsUnderWay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		memory := newMemory(t)
+		memory := whole{newMemory(t)}
 		tr := &tap{Transport: memory}
 		var started atomic.Bool
 		tr.onSnapshot = func(ctx context.Context, name string, data []byte) error {

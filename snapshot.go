@@ -45,8 +45,8 @@ type storedState interface {
 	// load merges it into the store. unusable says why what is stored cannot be.
 	load(ctx context.Context) (unusable, err error)
 
-	// store merges the store into it.
-	store(ctx context.Context) error
+	// store merges the store into it. Unless that has changed it only looks whether anything is missing there, or here.
+	store(ctx context.Context, changed bool) error
 }
 
 func (s *Store[T]) initSnapshots(t Transport) {
@@ -160,7 +160,7 @@ func (s *Store[T]) runSnapshotter() {
 func (s *Store[T]) persist(ctx context.Context) error {
 	s.mu.Lock()
 	u := &s.core.unstored
-	changed := u.any || u.look
+	changed, look := u.any, u.look
 	if u.look && s.snapshots.table != nil {
 		s.snapshots.table.looked = false
 	}
@@ -169,11 +169,12 @@ func (s *Store[T]) persist(ctx context.Context) error {
 	var errs []error
 	for _, place := range s.snapshots.places {
 		place.unstored = place.unstored || changed
-		if !place.unstored {
+		if !place.unstored && !look {
 			continue
 		}
-		if err := place.store(ctx); err != nil {
+		if err := place.store(ctx, place.unstored); err != nil {
 			errs = append(errs, err)
+			place.unstored = true
 			continue
 		}
 		place.unstored = false

@@ -91,7 +91,7 @@ func TestSnapshotsThatTakeLongAreStoredLessOften(t *testing.T) {
 		before := time.Now()
 		require.NoError(t, s.Close())
 		require.Equal(t, 3*time.Second, time.Since(before))
-		requireHolds(t, open(t, tr.Transport, "b"), "k", "last")
+		requireHolds(t, open(t, whole{tr.Transport}, "b"), "k", "last")
 	})
 }
 
@@ -133,7 +133,7 @@ func TestFailedSnapshotIsReportedAndTriedAgain(t *testing.T) {
 func TestUnreadableStoredSnapshotIsReportedAndReplaced(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log errorLog
-		tr := newMemory(t)
+		tr := whole{newMemory(t)}
 		require.NoError(t, tr.Snapshot(t.Context(), topic, []byte("garbage")))
 		a := open(t, tr, "a", log.to())
 		synctest.Wait()

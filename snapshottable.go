@@ -52,7 +52,7 @@ func newTableSnapshot[T any](table SnapshotTable, s *Store[T]) *tableSnapshot[T]
 }
 
 // store merges the store into the table.
-func (t *tableSnapshot[T]) store(ctx context.Context) error {
+func (t *tableSnapshot[T]) store(ctx context.Context, _ bool) error {
 	written, err := t.merge(ctx)
 	if written > 0 {
 		t.host.stored(written)

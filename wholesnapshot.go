@@ -39,7 +39,7 @@ func (p *wholeSnapshot[T]) fetch(ctx context.Context) ([]byte, error) {
 }
 
 // store merges what is stored into the store first: it never replaces what it has not read.
-func (p *wholeSnapshot[T]) store(ctx context.Context) error {
+func (p *wholeSnapshot[T]) store(ctx context.Context, changed bool) error {
 	s := p.host
 	stored, err := p.fetch(ctx)
 	if err != nil {
@@ -55,6 +55,8 @@ func (p *wholeSnapshot[T]) store(ctx context.Context) error {
 		if foreign(err) || err == nil && !more {
 			return nil
 		}
+	} else if !changed {
+		return nil
 	}
 	data := s.encodeSnapshot(refused)
 	if err := p.kept.Snapshot(ctx, s.channel, data); err != nil {

@@ -74,6 +74,21 @@ func (ts *memoryTables) swap(topic string, changes []podshare.RowChange) (bool, 
 	return true, nil
 }
 
+// named returns copies of the named rows.
+func (ts *memoryTables) named(topic string, names []podshare.RowName) ([]podshare.SnapshotRow, error) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.byTopic == nil {
+		return nil, ErrClosed
+	}
+	rows := make([]podshare.SnapshotRow, len(names))
+	for i, name := range names {
+		r := ts.byTopic[topic][name]
+		rows[i] = podshare.SnapshotRow{Key: name.Key, Head: bytes.Clone(r.head), Body: bytes.Clone(r.body)}
+	}
+	return rows, nil
+}
+
 // keys returns the keys of a section.
 func (ts *memoryTables) keys(topic string, section podshare.SnapshotSection) ([]string, error) {
 	ts.mu.Lock()
@@ -112,6 +127,16 @@ func (m *MemoryTransport) SnapshotHeads(ctx context.Context, topic string, names
 		return nil, err
 	}
 	return m.tables.heads(topic, names)
+}
+
+// SnapshotRows implements [podshare.SnapshotTable]. Errors are those of [MemoryTransport.Publish].
+func (m *MemoryTransport) SnapshotRows(
+	ctx context.Context, topic string, names []podshare.RowName,
+) ([]podshare.SnapshotRow, error) {
+	if err := m.check(ctx, topic); err != nil {
+		return nil, err
+	}
+	return m.tables.named(topic, names)
 }
 
 // SwapSnapshotRows implements [podshare.SnapshotTable]. Errors are those of [MemoryTransport.Publish].

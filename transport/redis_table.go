@@ -63,6 +63,44 @@ func (t *RedisTransport) SnapshotHeads(ctx context.Context, topic string, names 
 	return heads, nil
 }
 
+// SnapshotRows implements [podshare.SnapshotTable], in one round trip for each section. Errors are those of
+// [RedisTransport.Publish].
+func (t *RedisTransport) SnapshotRows(
+	ctx context.Context, topic string, names []podshare.RowName,
+) ([]podshare.SnapshotRow, error) {
+	if err := t.check(ctx, topic); err != nil {
+		return nil, err
+	}
+	rows := make([]podshare.SnapshotRow, len(names))
+	found := 0
+	for _, section := range redisSections() {
+		var fields []string
+		var order []int // of the reply, as indices of names
+		for i, name := range names {
+			if rows[i].Key = name.Key; name.Section == section {
+				fields, order = append(fields, name.Key), append(order, i)
+			}
+		}
+		found += len(fields)
+		if len(fields) == 0 {
+			continue
+		}
+		values, err := t.client.HMGet(ctx, t.names.rows(topic, section), fields...).Result()
+		if err != nil {
+			return nil, t.failed("read rows", topic, explainRedisTable(err))
+		}
+		for i, value := range values {
+			if v, ok := value.(string); ok && v != "" {
+				rows[order[i]].Head, rows[order[i]].Body = unpackRedisRow([]byte(v))
+			}
+		}
+	}
+	if found != len(names) {
+		return nil, errRedisSection
+	}
+	return rows, nil
+}
+
 // SwapSnapshotRows implements [podshare.SnapshotTable], in one round trip, and renews the expiry of the table. Redis
 // does nothing else meanwhile: about 1 µs a row, and 1 ms a MiB. Errors are those of [RedisTransport.Publish].
 func (t *RedisTransport) SwapSnapshotRows(ctx context.Context, topic string, changes []podshare.RowChange) (bool, error) {
