@@ -8,7 +8,8 @@ import (
 // redisListener is who wants to know of a topic's connection.
 type redisListener struct {
 	fn        func(connected bool)
-	connected bool // what fn was told last; only the goroutine of the topic's subscription uses it
+	done      <-chan struct{} // closed when it wants to know no more
+	connected bool            // what fn was told last; only the goroutine of the topic's subscription uses it
 }
 
 // NotifyConnection implements [podshare.ConnectionNotifier]: fn is called when the connection of the topic's
@@ -18,7 +19,7 @@ func (t *RedisTransport) NotifyConnection(ctx context.Context, topic string, fn 
 	if ctx.Err() != nil {
 		return
 	}
-	l := &redisListener{fn: fn, connected: true}
+	l := &redisListener{fn: fn, done: ctx.Done(), connected: true}
 	t.mu.Lock()
 	t.listeners[topic] = append(slices.Clip(t.listeners[topic]), l) // announce reads the old slice
 	t.mu.Unlock()
@@ -43,6 +44,11 @@ func (t *RedisTransport) announce(topic string, connected bool) {
 	listeners := t.listeners[topic]
 	t.mu.Unlock()
 	for _, l := range listeners {
+		select {
+		case <-l.done:
+			continue
+		default:
+		}
 		if l.connected != connected {
 			l.connected = connected
 			l.fn(connected)

@@ -81,8 +81,8 @@ func explainRedis(err error, opts RedisOptions) error {
 		return fmt.Errorf("redis: the user of %s lacks a right, see docs/redis.md: %w", where, err)
 	case errors.As(err, &notTLS):
 		return fmt.Errorf("redis: %s does not speak TLS, but RedisOptions.TLSConfig is set: %w", where, err)
-	case opts.TLSConfig != nil && isHangUp(err):
-		return fmt.Errorf("redis: %s breaks off the TLS handshake, perhaps it does not speak TLS: %w", where, err)
+	case opts.TLSConfig != nil && (isHangUp(err) || errors.Is(err, context.DeadlineExceeded)):
+		return fmt.Errorf("redis: no TLS handshake with %s, perhaps it does not speak TLS: %w", where, err) // Redis waits for a line's end
 	case opts.Client == nil && opts.TLSConfig == nil && (isHangUp(err) || strings.Contains(text, "can't parse")):
 		return fmt.Errorf("redis: %s does not answer as Redis does, perhaps it wants TLS (RedisOptions.TLSConfig): %w", where, err)
 	case errors.As(err, &netErr), errors.Is(err, context.DeadlineExceeded):

@@ -3,8 +3,15 @@
 package transport_test
 
 import (
+	"crypto/tls"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	"github.com/podshare/podshare"
 	"github.com/podshare/podshare/internal/redistest"
 	"github.com/podshare/podshare/transport"
 	"github.com/podshare/podshare/transport/transporttest"
@@ -26,4 +33,94 @@ func TestRedisKeepsTheContractOfTables(t *testing.T) {
 	transporttest.RunTable(t, func(t *testing.T) transporttest.Table {
 		return newRedis(t, transport.RedisOptions{Addr: server.Addr})
 	})
+}
+
+func TestRedisSaysThatAPlainServerDoesNotSpeakTLS(t *testing.T) {
+	server := redistest.Start(t)
+	_, err := transport.NewRedisTransport(transport.RedisOptions{Addr: server.Addr, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}})
+	require.ErrorContains(t, err, "does not speak TLS")
+}
+
+func TestRedisSaysThatItsLoginIsRefused(t *testing.T) {
+	server := redistest.Start(t, "--requirepass", "secret")
+	_, err := transport.NewRedisTransport(transport.RedisOptions{Addr: server.Addr})
+	require.ErrorContains(t, err, "wants a password")
+	for _, user := range []string{"", "default", "nobody"} {
+		_, err = transport.NewRedisTransport(transport.RedisOptions{Addr: server.Addr, Username: user, Password: "wrong"})
+		require.ErrorContains(t, err, "refuses Username or Password")
+	}
+	require.NoError(t, newRedis(t, transport.RedisOptions{Addr: server.Addr, Password: "secret"}).Close())
+}
+
+// The rule of docs/redis.md is enough, and each part of it is needed.
+func TestRedisNeedsFewRights(t *testing.T) {
+	server := redistest.Start(t)
+	rule := redisRule(t)
+	setUser := func(t *testing.T, rule []string) {
+		t.Helper()
+		args := []any{"acl", "setuser", "podshare", "reset"}
+		for _, r := range rule {
+			args = append(args, r)
+		}
+		require.NoError(t, server.Client().Do(t.Context(), args...).Err())
+	}
+	opts := transport.RedisOptions{Addr: server.Addr, Username: "podshare", Password: "secret"}
+
+	setUser(t, rule)
+	transporttest.Run(t, func(t *testing.T) transporttest.Transport { return newRedis(t, opts) })
+	transporttest.RunTable(t, func(t *testing.T) transporttest.Table { return newRedis(t, opts) })
+
+	for i, part := range rule {
+		if part == "on" || part == "+info" { // without INFO a scan that a restart interrupts is not repeated
+			continue
+		}
+		t.Run("not without "+part, func(t *testing.T) {
+			require.NoError(t, server.Client().FlushAll(t.Context()).Err())
+			require.NoError(t, server.Client().ScriptFlush(t.Context()).Err())
+			setUser(t, slices.Delete(slices.Clone(rule), i, i+1))
+			require.Error(t, useRedis(t, opts))
+		})
+	}
+}
+
+// redisRule returns the rule of docs/redis.md for the user podshare.
+func redisRule(t *testing.T) []string {
+	t.Helper()
+	doc, err := os.ReadFile("../docs/redis.md")
+	require.NoError(t, err)
+	_, rule, found := strings.Cut(string(doc), "ACL SETUSER podshare ")
+	require.True(t, found)
+	rule, _, _ = strings.Cut(rule, "```")
+	return strings.Fields(strings.ReplaceAll(rule, "\\", " "))
+}
+
+// useRedis does everything once, and returns the first error.
+func useRedis(t *testing.T, opts transport.RedisOptions) error {
+	t.Helper()
+	tr, err := transport.NewRedisTransport(opts)
+	if err != nil {
+		return err
+	}
+	defer tr.Close()
+	ctx := t.Context()
+	row := podshare.RowChange{RowName: podshare.RowName{Section: podshare.SnapshotEntries, Key: "key"}, Head: []byte("head")}
+	gone := podshare.RowChange{RowName: row.RowName, Was: row.Head}
+	for _, step := range []func() error{
+		func() error { _, err := tr.Subscribe(ctx, "topic"); return err },
+		func() error { return tr.Publish(ctx, "topic", []byte("frame")) },
+		func() error { return tr.Snapshot(ctx, "topic", []byte("data")) },
+		func() error { _, err := tr.FetchSnapshot(ctx, "topic"); return err },
+		func() error { return tr.Snapshot(ctx, "topic", nil) },
+		func() error { _, err := tr.SwapSnapshotRows(ctx, "topic", []podshare.RowChange{row}); return err },
+		func() error { _, err := tr.SnapshotHeads(ctx, "topic", []podshare.RowName{row.RowName}); return err },
+		func() error {
+			return tr.ScanSnapshot(ctx, "topic", row.Section, func([]podshare.SnapshotRow) error { return nil })
+		},
+		func() error { _, err := tr.SwapSnapshotRows(ctx, "topic", []podshare.RowChange{gone}); return err },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

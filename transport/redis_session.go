@@ -30,23 +30,20 @@ func (t *RedisTransport) connect(ctx context.Context, topic string) (*redisSessi
 	pubsub := t.subscribe(within, topic)
 	stop := context.AfterFunc(within, func() { _ = pubsub.Close() })
 	first, err := pubsub.Receive(within)
-	if !stop() {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		return nil, errRedisSilent
+	_, confirmed := first.(*redis.Subscription)
+	switch {
+	case !stop() && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case within.Err() != nil:
+		err = errRedisSilent
+	case err == nil && confirmed:
+		return &redisSession{pubsub: pubsub}, nil
+	case err == nil:
+		err = fmt.Errorf("the server confirms a subscription by %v", first)
 	}
-	if err == nil {
-		if _, confirmed := first.(*redis.Subscription); !confirmed {
-			err = fmt.Errorf("the server confirms a subscription by %v", first)
-		}
-	}
-	if err != nil {
-		_ = pubsub.Close()
-		t.forgetSlots(ctx)
-		return nil, err
-	}
-	return &redisSession{pubsub: pubsub}, nil
+	_ = pubsub.Close()
+	t.forgetSlots(ctx)
+	return nil, err
 }
 
 // subscribe asks for the frames of topic. If that fails, it is tried once more by the first Receive, which returns
@@ -105,7 +102,7 @@ func (s *redisSession) read(ctx context.Context, deliver func(frame []byte)) err
 
 // watch asks the server for a sign of life in each interval, and closes the session when none comes or ctx ends.
 func (s *redisSession) watch(ctx context.Context, interval time.Duration) {
-	defer s.pubsub.Close()
+	defer func() { _ = s.pubsub.Close() }() // it is given up
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for asked := false; ; asked = true {

@@ -198,9 +198,10 @@ var errRedisSection = errors.New("redis: a row's section is neither the vector n
 
 // tableKeys returns the hashes of a topic.
 func (t *RedisTransport) tableKeys(topic string) []string {
-	var keys []string
-	for _, section := range redisSections() {
-		keys = append(keys, t.names.rows(topic, section))
+	sections := redisSections()
+	keys := make([]string, len(sections))
+	for i, section := range sections {
+		keys[i] = t.names.rows(topic, section)
 	}
 	return keys
 }

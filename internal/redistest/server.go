@@ -193,7 +193,8 @@ func (s *Server) end() {
 
 // answers tells whether the server takes commands, or at least refuses them for lack of a password.
 func answers(addr string) bool {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return false
 	}
