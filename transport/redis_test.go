@@ -18,6 +18,9 @@ import (
 // redisPatience is how long a test waits for what must happen, on a loaded machine.
 const redisPatience = 20 * time.Second
 
+// redisPoll is how often it looks.
+const redisPoll = 10 * time.Millisecond
+
 // reports collects what OnError hears.
 type reports struct {
 	mu   sync.Mutex // guards list

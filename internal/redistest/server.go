@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,6 +52,11 @@ func (p *process) end() {
 // Start starts a redis-server with further arguments, such as "--requirepass", "secret". It keeps nothing on disk
 // unless they say so. A machine without redis-server skips the test, but not where CI=true.
 func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	return startWith(t, append([]string{"--save", "", "--appendonly", "no"}, args...))
+}
+
+func startWith(t testing.TB, args []string) *Server {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	switch {
@@ -145,10 +151,7 @@ func (s *Server) signal(sig syscall.Signal) {
 // start starts the process and waits until it answers, which is false if it ended instead.
 func (s *Server) start() bool {
 	host, port, _ := net.SplitHostPort(s.Addr)
-	args := append([]string{
-		"--bind", host, "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
-		"--loglevel", "warning",
-	}, s.args...)
+	args := append(slices.Clone(s.args), "--bind", host, "--port", port, "--dir", s.dir, "--daemonize", "no", "--loglevel", "warning")
 	s.out = &bytes.Buffer{}
 	//nolint:gosec // the program is the redis-server of the PATH, the arguments are the test's
 	cmd := exec.CommandContext(context.Background(), s.path, args...)
@@ -207,13 +210,18 @@ func answers(addr string) bool {
 	return err == nil && (strings.HasPrefix(line, "+PONG") || strings.HasPrefix(line, "-NOAUTH"))
 }
 
-// freeAddr returns an address of loopback that nobody listened at a moment ago.
+// freeAddr returns an address of loopback that nobody listened at a moment ago, with a port that leaves room for that
+// of a Cluster's bus, 10000 above.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("redistest: %v", err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatalf("redistest: %v", err)
+		}
+		l.Close()
+		if addr := l.Addr().(*net.TCPAddr); addr.Port <= 1<<16-1-10000 {
+			return addr.String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
