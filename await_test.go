@@ -481,6 +481,7 @@ func TestLaterVersionsAndDeletesSatisfyWaitFor(t *testing.T) {
 		}()
 		pass(5 * time.Second)
 		require.Empty(t, done)
+		net.Calm()
 		net.Heal()
 		pass(healing)
 		require.Len(t, done, 4)
