@@ -84,26 +84,27 @@ func (s *Store[T]) runQueue(w *watcher[T], keys []string, out chan<- Event[T]) {
 	for {
 		s.mu.Lock()
 		ev, ok := q.take()
-		empty := !ok && !c.conflate && !w.gone
-		if empty {
+		gone := w.gone
+		caughtUp := !ok && !gone && !c.conflate
+		if caughtUp {
 			w.queue, w.events = nil, make(chan Event[T], s.cfg.watchBuffer)
 		}
 		s.mu.Unlock()
 		switch {
-		case empty:
+		case ok:
+			if !s.tellWaiting(w, &ev, out) {
+				return // and nothing after it: the reader would not know of the gap
+			}
+		case gone:
+			return
+		case caughtUp:
 			s.runForward(w, out)
 			return
-		case ok && !s.tellWaiting(w, &ev, out):
-			s.flush(w, q, out)
-			return
-		case ok:
-			continue
-		}
-		select {
-		case <-q.more:
-		case <-w.done:
-			s.flush(w, q, out)
-			return
+		default:
+			select {
+			case <-q.more:
+			case <-w.done:
+			}
 		}
 	}
 }
@@ -147,17 +148,5 @@ func (s *Store[T]) tellWaiting(w *watcher[T], ev *Event[T], out chan<- Event[T])
 		return true // and the rest as far as there is room
 	default:
 		return false
-	}
-}
-
-// flush passes on what still waits for a watcher that is closed, as far as there is room.
-func (s *Store[T]) flush(w *watcher[T], q *eventQueue[T], out chan<- Event[T]) {
-	for {
-		s.mu.Lock()
-		ev, ok := q.take()
-		s.mu.Unlock()
-		if !ok || !s.tellWaiting(w, &ev, out) {
-			return
-		}
 	}
 }
