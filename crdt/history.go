@@ -42,6 +42,21 @@ func (h history) covers(t tag) bool {
 	return found || i > 0 && t.n <= runs[i-1].last
 }
 
+// historyOf returns the set of some tags, in any order. It takes the slice over.
+func historyOf(tags []tag) (h history) {
+	slices.SortFunc(tags, compareTags)
+	for len(tags) > 0 {
+		s := spans{replica: tags[0].replica}
+		for len(tags) > 0 && tags[0].replica == s.replica {
+			s.runs = append(s.runs, span{tags[0].n, tags[0].n})
+			tags = tags[1:]
+		}
+		s.runs = joinRuns(s.runs, nil)
+		h.seen = append(h.seen, s)
+	}
+	return h
+}
+
 func (h history) with(t tag) history {
 	return history{with(h.seen, spans{t.replica, []span{{t.n, t.n}}}, compareSpans, joinSpans)}
 }

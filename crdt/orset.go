@@ -73,13 +73,11 @@ func (s ORSet[E]) Remove(elements ...E) ORSet[E] {
 
 // Removal returns the change that Remove makes, for a Set by itself: s.Merge(s.Removal(e)) is s.Remove(e).
 func (s ORSet[E]) Removal(elements ...E) ORSet[E] {
-	var change ORSet[E]
+	var removed []tag
 	for _, e := range elements {
-		for _, t := range s.tags(e) {
-			change.history = change.history.with(t)
-		}
+		removed = append(removed, s.tags(e)...)
 	}
-	return change
+	return ORSet[E]{history: historyOf(removed)}
 }
 
 // Clear returns s without any element: all adds seen so far are removed, and concurrent ones stay.

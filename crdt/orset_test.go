@@ -214,6 +214,25 @@ func ExampleORSet() {
 	// Output: milk
 }
 
+// The removal of many elements, in any order and named twice, is that of each.
+func TestORSetRemovalOfMany(t *testing.T) {
+	a, b := crdt.NewReplica("a"), crdt.NewReplica("b")
+	set := crdt.ORSet[int]{}
+	for n := range 100 {
+		set = set.Add(a, n).Merge(crdt.ORSet[int]{}.Add(b, n/2))
+	}
+	var change crdt.ORSet[int]
+	for n := 0; n < 100; n += 3 {
+		change = change.Merge(set.Removal(n))
+	}
+	var elements []int
+	for n := 99; n >= 0; n -= 3 {
+		elements = append(elements, n, n)
+	}
+	require.Equal(t, change, set.Removal(elements...))
+	require.Equal(t, set.Remove(elements...), set.Merge(set.Removal(elements...)))
+}
+
 // How is a remove set without setting the whole?
 func ExampleORSet_Removal() {
 	r := crdt.NewReplica("pod-a")
