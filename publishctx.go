@@ -47,20 +47,28 @@ type joinedCtx struct {
 func (c *eitherCtx) join() *joinedCtx {
 	c.once.Do(func() {
 		ctx, cancel := context.WithCancel(c.own)
-		if c.over.Load() || c.caller.Err() != nil {
+		if c.caller.Err() != nil {
 			cancel() // at once: Err may have said so already
 		}
-		c.joined.Store(&joinedCtx{ctx, cancel, context.AfterFunc(c.caller, cancel)})
+		j := &joinedCtx{ctx, cancel, context.AfterFunc(c.caller, cancel)}
+		c.joined.Store(j)
+		if c.over.Load() { // release may not have found j
+			j.end()
+		}
 	})
 	return c.joined.Load()
+}
+
+func (j *joinedCtx) end() {
+	j.stop()
+	j.cancel()
 }
 
 // release ends the watching. The publish has returned.
 func (c *eitherCtx) release() {
 	c.over.Store(true)
 	if j := c.joined.Load(); j != nil {
-		j.stop()
-		j.cancel()
+		j.end()
 	}
 }
 

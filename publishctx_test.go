@@ -77,6 +77,16 @@ func TestEitherCtxIsReleased(t *testing.T) {
 	})
 }
 
+// A transport that holds on to the ctx and asks it after the publish has returned leaves nothing at the caller's either.
+func TestEitherCtxThatIsAskedLateIsReleased(t *testing.T) {
+	caller, endCaller := context.WithCancel(t.Context())
+	defer endCaller()
+	c := &eitherCtx{own: t.Context(), caller: caller}
+	c.release()
+	<-c.Done()
+	require.False(t, c.joined.Load().stop(), "it was stopped")
+}
+
 // The transport learns of the caller's deadline, and gets the caller's values.
 func TestEitherCtxHasTheEarlierDeadlineAndTheValuesOfTheCaller(t *testing.T) {
 	type key struct{}
