@@ -15,12 +15,16 @@ func (r *replica[T]) writeBatch(at instant, writes []localWrite[T]) error {
 		return err
 	}
 	dots := batchRange{first: r.origins.at(self).seen.head + 1, n: uint64(len(writes))}
-	var err error
 	if r.cfg.merge != nil {
-		if err = r.tryJoins(at, writes); err != nil {
+		size, err := r.tryJoins(at, writes)
+		if err != nil {
 			return err
 		}
+		if limit := r.cfg.limits.FrameBytes; size > limit {
+			return fmt.Errorf("%w: joined batch of about %d bytes, limit of a frame %d", ErrTooLarge, size, limit)
+		}
 	}
+	var err error
 	r.atomically(len(writes), func() {
 		for i := range writes {
 			writes[i].batch = dots
@@ -59,10 +63,10 @@ func (r *replica[T]) checkStamps(at instant, writes []localWrite[T]) error {
 	return nil
 }
 
-// tryJoins calls the Merger for every write of a batch and drops the results: one that fails, or makes the
-// batch too large for a frame, does so before anything is applied.
-func (r *replica[T]) tryJoins(at instant, writes []localWrite[T]) error {
-	size := frameOverhead
+// tryJoins calls the Merger for every write of a batch and drops the results: one that fails does so before anything is
+// applied. It returns about how many bytes the batch takes in a frame.
+func (r *replica[T]) tryJoins(at instant, writes []localWrite[T]) (size int, err error) {
+	size = frameOverhead
 	for i := range writes {
 		l := &writes[i]
 		u := update[T]{
@@ -72,17 +76,14 @@ func (r *replica[T]) tryJoins(at instant, writes []localWrite[T]) error {
 			encoded: l.encoded,
 		}
 		if _, err := r.joinLocal(at, r.lookup(u.key), &u, false); err != nil {
-			return &KeyError{Key: l.key, Err: err}
+			return 0, &KeyError{Key: l.key, Err: err}
 		}
 		size += recordBytes(len(u.key), len(u.encoded))
 		for _, d := range u.replaced {
 			size += dotBytes + len(r.origins.at(d.origin).node)
 		}
 	}
-	if limit := r.cfg.limits.FrameBytes; size > limit {
-		return fmt.Errorf("%w: joined batch of about %d bytes, limit of a frame %d", ErrTooLarge, size, limit)
-	}
-	return nil
+	return size, nil
 }
 
 // seed applies writes that are ordered below all others, without events and without sending them. Keys
@@ -92,7 +93,7 @@ func (r *replica[T]) seed(at instant, writes []localWrite[T]) error {
 		return err
 	}
 	if r.cfg.merge != nil {
-		if err := r.tryJoins(at, writes); err != nil {
+		if _, err := r.tryJoins(at, writes); err != nil { // seeds are not sent, so no frame bounds them
 			return err
 		}
 	}

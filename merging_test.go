@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,5 +216,21 @@ func TestKeysOfOwnersNotHeardYetForceNoTombstoneOut(t *testing.T) {
 		pass(healing)
 		requireSame(t, a, b, c)
 		require.Equal(t, 20, c.Len())
+	})
+}
+
+// Seeds are not sent as a frame, so the limit of one does not bound them: with a Merger no more than without.
+func TestSeedsWithAMergerMayBeMoreThanAFrame(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr := newMemory(t)
+		opts := []podshare.Option[string]{
+			podshare.WithLimits[string](podshare.Limits{FrameBytes: 8 << 10, ValueBytes: 2 << 10, KeyBytes: 100}),
+			podshare.WithMerger(func(a, b string) string { return max(a, b) }),
+		}
+		a, b := open(t, tr, "a", opts...), open(t, tr, "b", opts...)
+		require.NoError(t, a.Seed(numbered(1000, strings.Repeat("x", 100))))
+		pass(healing)
+		require.Equal(t, 1000, b.Len())
+		requireSame(t, a, b)
 	})
 }
