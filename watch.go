@@ -31,7 +31,10 @@ func WatchKeys(keys ...string) WatchOption {
 	return func(c *watchConfig) {
 		both := keys
 		if c.narrowed {
-			both = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !slices.Contains(c.keys, key) })
+			both = slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+				_, found := slices.BinarySearch(c.keys, key)
+				return !found
+			})
 		}
 		c.keys, c.narrowed = both, true
 	}
