@@ -37,13 +37,15 @@ func (s *Store[T]) attach(ctx, run context.Context) error {
 	defer s.mu.Unlock()
 	defer func() { s.attached <- sub }() // there is room; not before deaf is false: the run loop may find it closed
 	at := s.now()
-	s.core.deaf, s.core.listens = false, at.mono
-	s.core.hurryBeat(at, 0)
+	s.core.deaf = false
+	s.core.startPeers(at)
 	s.settleLocked(at)
 	return nil
 }
 
+// subscribe opens both subscriptions. A transport that panics has failed.
 func (s *Store[T]) subscribe(run context.Context) (sub subscription, err error) {
+	defer recovered(&err)
 	sub.echoFree, _ = capability[EchoFree](s.transport)
 	sub.frames, err = s.transport.Subscribe(run, s.channel)
 	if err != nil {

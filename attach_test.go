@@ -234,3 +234,82 @@ func TestBackgroundStartNoticesASubscriptionThatEnds(t *testing.T) {
 		})
 	}
 }
+
+// A store that cannot hear anybody yet sends no heartbeats, also when it is seeded.
+func TestBackgroundStartIsSilentUntilItHears(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := &outage{MemoryTransport: newMemory(t)}
+		o.noInbox.Store(true)
+		tr := &tap{Transport: o}
+		s := open(t, tr, "a", podshare.WithBackgroundStart[string]())
+		require.NoError(t, s.Seed(map[string]string{"k": "v"}))
+		pass(time.Minute)
+		require.Empty(t, tr.sent(t, wire.KindHeartbeat))
+		o.end()
+		pass(time.Minute)
+		require.NotEmpty(t, tr.sent(t, wire.KindHeartbeat))
+	})
+}
+
+// A transport that panics has failed, whoever called it: New says so, in the background it is reported and tried again.
+func TestTransportThatPanicsHasFailed(t *testing.T) {
+	for name, broken := range map[string]func(p *tap, broken *atomic.Bool){
+		"subscribe": func(p *tap, broken *atomic.Bool) {
+			p.onSubscribe = func(ctx context.Context, topic string) (<-chan []byte, error) {
+				if broken.Load() {
+					panic("no subscription")
+				}
+				return p.Transport.Subscribe(ctx, topic)
+			}
+		},
+		"fetch": func(p *tap, broken *atomic.Bool) {
+			p.onFetch = func(ctx context.Context, topic string) ([]byte, error) {
+				if broken.Load() {
+					panic("no snapshot")
+				}
+				return p.Transport.FetchSnapshot(ctx, topic)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tr, down := &tap{Transport: newMemory(t)}, new(atomic.Bool)
+				broken(tr, down)
+				down.Store(true)
+				_, err := podshare.New[string](t.Context(), topic, tr)
+				require.ErrorIs(t, err, podshare.ErrPanic)
+
+				var log errorLog
+				s := open(t, tr, "a", podshare.WithBackgroundStart[string](), log.to())
+				pass(time.Minute)
+				require.Positive(t, log.count(podshare.ErrPanic))
+				require.Equal(t, podshare.CutOff, s.Health().State)
+				down.Store(false)
+				pass(time.Minute)
+				require.True(t, s.Ready())
+			})
+		})
+	}
+}
+
+// Nor does a snapshot store that panics cost more than an error.
+func TestSnapshotStoreThatPanicsHasFailed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log errorLog
+		tr, down := &tap{Transport: newMemory(t)}, new(atomic.Bool)
+		tr.onSnapshot = func(ctx context.Context, topic string, data []byte) error {
+			if down.Load() {
+				panic("no disk")
+			}
+			return tr.Transport.Snapshot(ctx, topic, data)
+		}
+		down.Store(true)
+		s := open(t, tr, "a", log.to())
+		require.NoError(t, s.Set(t.Context(), "k", "v"))
+		pass(time.Minute)
+		require.Positive(t, log.count(podshare.ErrPanic))
+		down.Store(false)
+		pass(time.Minute)
+		require.EqualValues(t, 1, s.Stats().Snapshots)
+	})
+}

@@ -60,6 +60,7 @@ type peers struct {
 	asking   int     // peers in list with asks set
 }
 
+// startPeers begins to listen, and makes itself heard at once.
 func (r *replica[T]) startPeers(at instant) {
 	r.peers.nextBeat, r.peers.planned = at.mono, at.mono
 	r.peers.urgent = true // others wait for the first one
@@ -203,6 +204,9 @@ func (r *replica[T]) beat(at instant) {
 
 // hurryBeat brings the next heartbeat forward to some moment within d, for somebody waits for it.
 func (r *replica[T]) hurryBeat(at instant, d time.Duration) {
+	if r.peers.nextBeat == never {
+		return // see Store.deafen
+	}
 	r.peers.urgent = true
 	next := at.mono
 	if d > 0 {

@@ -49,6 +49,18 @@ type storedState interface {
 	store(ctx context.Context, changed bool) error
 }
 
+// load is that of the place. One that panics has failed.
+func (p *snapshotPlace) load(ctx context.Context) (unusable, err error) {
+	defer recovered(&err)
+	return p.storedState.load(ctx)
+}
+
+// store is that of the place. One that panics has failed.
+func (p *snapshotPlace) store(ctx context.Context, changed bool) (err error) {
+	defer recovered(&err)
+	return p.storedState.store(ctx, changed)
+}
+
 func (s *Store[T]) initSnapshots(t Transport) {
 	p := &s.snapshots
 	p.soon = make(chan struct{}, 1)
