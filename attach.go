@@ -15,12 +15,12 @@ type subscription struct {
 	leave         context.CancelFunc // ends the subscriptions, as the end of the store does
 }
 
-// attach subscribes for as long as run lasts, loads the stored snapshot, and has the run loop take in frames. ctx bounds
-// the waiting for the transport. An error leaves nothing behind.
-func (s *Store[T]) attach(ctx, run context.Context) error {
+// attach subscribes for as long as run lasts, and loads the stored snapshot. ctx bounds the waiting for the transport. An
+// error leaves nothing behind.
+func (s *Store[T]) attach(ctx, run context.Context) (sub subscription, err error) {
 	run, leave := context.WithCancel(run)
 	cancel := context.AfterFunc(ctx, leave) // a transport that hangs is left when ctx ends
-	sub, err := s.subscribe(run)
+	sub, err = s.subscribe(run)
 	sub.leave = leave
 	if err == nil {
 		err = s.load(ctx)
@@ -30,17 +30,21 @@ func (s *Store[T]) attach(ctx, run context.Context) error {
 	}
 	if err != nil {
 		leave()
-		return err
+		return sub, err
 	}
 	s.subscribed.Store(&sub)
+	return sub, nil
+}
+
+// listen takes part from now on. The run loop calls it, or who starts that, before the first frame: so it comes before
+// the end of a subscription is noticed.
+func (s *Store[T]) listen() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer func() { s.attached <- sub }() // there is room; not before deaf is false: the run loop may find it closed
 	at := s.now()
 	s.core.deaf = false
 	s.core.startPeers(at)
 	s.settleLocked(at)
-	return nil
 }
 
 // subscribe opens both subscriptions. A transport that panics has failed.
@@ -71,13 +75,17 @@ func (s *Store[T]) deafen() {
 	s.core.watchHealth(s.now())
 }
 
-// attachLater attaches as soon as the transport lets it.
+// attachLater attaches as soon as the transport lets it, and has the run loop take in frames.
 func (s *Store[T]) attachLater(run context.Context) {
 	for pause := minAttachPause; ; pause = min(2*pause, maxAttachPause) {
 		ctx, cancel := context.WithTimeout(run, snapshotTimeout)
-		err := s.attach(ctx, run)
+		sub, err := s.attach(ctx, run)
 		cancel()
-		if err == nil || run.Err() != nil {
+		if err == nil {
+			s.attached <- sub // there is room
+			return
+		}
+		if run.Err() != nil {
 			return
 		}
 		s.report(err)

@@ -223,14 +223,18 @@ func (dead) Subscribe(context.Context, string) (<-chan []byte, error) {
 	return ended, nil
 }
 
-// G11: a subscription that ends just while a store attaches in the background is noticed.
-func TestBackgroundStartNoticesASubscriptionThatEnds(t *testing.T) {
-	for range 200 { // whichever of the two goroutines is faster
-		bubble(t, func(t *testing.T) {
-			s := open(t, dead{newMemory(t)}, "a", podshare.WithBackgroundStart[string]())
-			pass(time.Minute)
-			require.Equal(t, podshare.CutOff, s.Health().State)
-			require.False(t, s.Ready())
+// G11: a subscription that has ended when a store begins to listen is noticed.
+func TestSubscriptionThatEndsAtOnceIsNoticed(t *testing.T) {
+	for name, opts := range map[string][]podshare.Option[string]{
+		"at once":           nil,
+		"in the background": {podshare.WithBackgroundStart[string]()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := open(t, dead{newMemory(t)}, "a", opts...)
+				pass(time.Minute)
+				require.Equal(t, podshare.CutOff, s.Health().State)
+			})
 		})
 	}
 }

@@ -18,9 +18,9 @@ const maxControl = 1024
 // maxReuse is the size of the largest frame after which its buffers are used again, in bytes.
 const maxReuse = 64 << 10
 
-// run takes in frames and does what is due, until ctx ends.
-func (s *Store[T]) run(ctx context.Context) {
-	var frames, inbox <-chan []byte
+// run takes in the frames of sub, or those of the first that is attached, and does what is due, until ctx ends.
+func (s *Store[T]) run(ctx context.Context, sub subscription) {
+	frames, inbox := sub.frames, sub.inbox
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	in := new(inbound[T])
@@ -40,8 +40,9 @@ func (s *Store[T]) run(ctx context.Context) {
 				continue
 			}
 			in = s.receive(in, frame)
-		case sub := <-s.attached:
+		case sub = <-s.attached:
 			frames, inbox = sub.frames, sub.inbox
+			s.listen()
 		case <-timer.C:
 			timer.Reset(s.tick())
 		case <-s.wake:

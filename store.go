@@ -34,8 +34,8 @@ type Store[T any] struct {
 	news      chan struct{} // closed and renewed when who waits for other pods should look again
 	newsCount uint64        // changes then too
 
-	attached    chan subscription            // to the run loop, once
-	subscribed  atomic.Pointer[subscription] // the same, once it is there
+	attached    chan subscription            // to the run loop, once, if it starts without
+	subscribed  atomic.Pointer[subscription] // what there is, once there is one
 	base        context.Context              //nolint:containedctx // of what the store asks of the transport
 	abort       context.CancelFunc
 	publishCtx  publishCtx
@@ -77,14 +77,17 @@ func New[T any](ctx context.Context, topic string, t Transport, opts ...Option[T
 	s := newStore(topic, t, cfg)
 	run, stop := context.WithCancel(context.Background())
 	s.stop = stop
+	var sub subscription // none yet in the background
 	if cfg.background {
 		s.deafen()
 		s.workers.Go(func() { s.attachLater(run) })
-	} else if err := s.attach(ctx, run); err != nil {
+	} else if sub, err = s.attach(ctx, run); err != nil {
 		stop()
 		return nil, err
+	} else {
+		s.listen()
 	}
-	s.workers.Go(func() { s.run(run) })
+	s.workers.Go(func() { s.run(run, sub) })
 	s.workers.Go(s.runPublisher)
 	s.workers.Go(s.runSnapshotter)
 	s.callbacks.start(s.runReporter)
