@@ -73,7 +73,7 @@ func (s *Store[T]) keysOf(v *cells.View[item[T]], c *watchConfig) (keys []string
 func (s *Store[T]) runQueue(w *watcher[T], keys []string, out chan<- Event[T]) {
 	q, c := w.queue, &w.config
 	for _, key := range keys {
-		ev, ok := s.present(w, q, key)
+		ev, ok := s.present(w, key)
 		if w.ended() || ok && !s.tellWaiting(w, &ev, out) {
 			return // without an EventSynced, so the reader knows
 		}
@@ -83,12 +83,8 @@ func (s *Store[T]) runQueue(w *watcher[T], keys []string, out chan<- Event[T]) {
 	}
 	for {
 		s.mu.Lock()
-		ev, ok := q.take()
 		gone := w.gone
-		caughtUp := !ok && !gone && !c.conflate
-		if caughtUp {
-			w.queue, w.events = nil, make(chan Event[T], s.cfg.watchBuffer)
-		}
+		ev, ok, left := s.nextQueuedLocked(w)
 		s.mu.Unlock()
 		switch {
 		case ok:
@@ -97,7 +93,7 @@ func (s *Store[T]) runQueue(w *watcher[T], keys []string, out chan<- Event[T]) {
 			}
 		case gone:
 			return
-		case caughtUp:
+		case left:
 			s.runForward(w, out)
 			return
 		default:
@@ -109,17 +105,32 @@ func (s *Store[T]) runQueue(w *watcher[T], keys []string, out chan<- Event[T]) {
 	}
 }
 
+// nextQueuedLocked takes the first event of a queue. left says that there was none, and that the watcher, which does not
+// conflate, has left its queue behind.
+func (s *Store[T]) nextQueuedLocked(w *watcher[T]) (ev Event[T], ok, left bool) {
+	ev, ok = w.queue.take()
+	if left = !ok && !w.config.conflate && !w.gone; left {
+		w.queue, w.events = nil, make(chan Event[T], s.cfg.watchBuffer)
+	}
+	return ev, ok, left
+}
+
 // present returns a key as it is at this moment. What waits of it is not told any more.
-func (s *Store[T]) present(w *watcher[T], q *eventQueue[T], key string) (ev Event[T], ok bool) {
+func (s *Store[T]) present(w *watcher[T], key string) (ev Event[T], ok bool) {
 	s.lockLatched()
 	defer s.mu.Unlock()
-	q.drop(key)
+	return s.presentLocked(s.now(), w, key)
+}
+
+// presentLocked is present at a moment when nothing is past its time.
+func (s *Store[T]) presentLocked(at instant, w *watcher[T], key string) (ev Event[T], ok bool) {
+	w.queue.drop(key)
 	e := s.index.Get(key)
 	if e == nil || !w.config.wants(key) {
 		return ev, false
 	}
 	ev = Event[T]{Kind: EventSet, Key: key}
-	if ev.Value, ok = s.read(e); ok {
+	if ev.Value, ok = s.core.read(at, e); ok {
 		s.sign(&ev, &e.Val.write)
 		s.hub.dispatched++
 	}

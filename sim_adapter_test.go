@@ -31,7 +31,9 @@ type simMachine[T any] struct {
 	r       *replica[T]
 	c       sim.Config
 	in      *inbound[T]
-	refused []*update[T] // of the snapshot absorbed last
+	shell   *Store[T]                 // its watchers
+	signed  map[signature]sim.Version // of the writes that watchers are told of
+	refused []*update[T]              // of the snapshot absorbed last
 	wrap    func(string) T
 	text    func(T) string
 }
@@ -63,21 +65,19 @@ func newSimMachine[T any](c sim.Config, at sim.Instant, off rule, merge func(a, 
 	wrap func(string) T, text func(T) string,
 ) *simMachine[T] {
 	limits := Limits{ValueBytes: c.MaxValue}.withDefaults()
-	m := &simMachine[T]{c: c, in: new(inbound[T]), wrap: wrap, text: text}
+	m := &simMachine[T]{c: c, in: new(inbound[T]), signed: map[signature]sim.Version{}, wrap: wrap, text: text}
 	m.r = newReplica(replicaConfig[T]{
 		node: c.Node, boot: c.Boot, codec: newCodec[T](simCodec{c.Undecodable}, merge != nil), merge: merge,
 		limits: limits, tombstoneTTL: c.TombstoneTTL, maxSkew: time.Minute, lease: c.Lease,
 		heartbeat: minHeartbeat, collectEvery: 5 * time.Second, seed: c.Seed, hashSeed: simHash, off: off,
 	}, clocks(at))
-	m.r.out.changed = func(kind EventKind, now *entry[T], _ bool) {
-		e := sim.Event{Key: now.Key, Version: m.version(&now.Val.write)}
-		switch kind {
-		case EventSet:
-			e.Kind, e.Value = sim.Set, text(now.Val.value)
-		case EventDelete:
-			e.Kind = sim.Delete
-		default:
-			e.Kind = sim.Expire
+	m.shell = shell(m.r)
+	m.r.out.changed = func(kind EventKind, now *entry[T], fresh bool) {
+		m.sign(now)
+		m.shell.dispatch(kind, now, fresh)
+		e := sim.Event{Kind: simKind(kind), Key: now.Key, Version: m.version(&now.Val.write)}
+		if kind == EventSet {
+			e.Value = text(now.Val.value)
 		}
 		c.Changed(e)
 	}

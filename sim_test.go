@@ -23,7 +23,7 @@ var (
 
 // simRun simulates the schedule of one seed.
 func simRun(seed uint64, off rule, trace io.Writer) (sim.Stats, error) {
-	return sim.Run(sim.Settings{Make: simMaker(off), Seed: seed, Merge: seed%3 == 0, Trace: trace}, sim.Random)
+	return sim.Run(sim.Settings{Make: simMaker(off), Seed: seed, Merge: seed%3 == 0, Readers: true, Trace: trace}, sim.Random)
 }
 
 // Every guarantee of DESIGN.md that concerns the state of a store, under random schedules of faults.
@@ -36,7 +36,7 @@ func TestSimulation(t *testing.T) {
 	}
 	start := time.Now()
 	var beats []float64
-	steps, seen, failed := 0, 0, 0
+	steps, seen, read, failed := 0, 0, 0, 0
 	for i := 0; *simSeeds == 0 && time.Since(start) < 20*time.Second || i < *simSeeds; i++ {
 		seed := *simFirst + uint64(i)
 		if merge := seed%3 == 0; *simMerge != "" && merge != (*simMerge == "yes") {
@@ -53,6 +53,7 @@ func TestSimulation(t *testing.T) {
 		beats = append(beats, st.HealBeats)
 		steps += st.Steps
 		seen += st.Seen
+		read += st.Read
 	}
 	slices.Sort(beats)
 	if n := len(beats); n > 0 {
@@ -62,8 +63,8 @@ func TestSimulation(t *testing.T) {
 				within++
 			}
 		}
-		t.Logf("%d seeds, %d steps, %d answers to asks; heartbeats to convergence: median %.2f, 99 %% %.2f, most %.2f; within three: %.1f %%",
-			n, steps, seen, beats[n/2], beats[n*99/100], beats[n-1], 100*float64(within)/float64(n))
+		t.Logf("%d seeds, %d steps, %d answers to asks, %d events read; heartbeats to convergence: median %.2f, 99 %% %.2f, most %.2f; within three: %.1f %%",
+			n, steps, seen, read, beats[n/2], beats[n*99/100], beats[n-1], 100*float64(within)/float64(n))
 	}
 }
 

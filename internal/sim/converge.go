@@ -37,6 +37,10 @@ func (w *World) Converge() {
 	for _, p := range w.Live() {
 		p.watch.steps = checkAllEvery - 1
 		p.checkStep()
+		for _, r := range p.readers {
+			for !r.take(1 << 10) { // one that lagged begins anew
+			}
+		}
 	}
 }
 

@@ -27,6 +27,9 @@ type Machine interface {
 	// Goodbye announces the end of the run.
 	Goodbye(at Instant)
 
+	// Watch starts a watcher.
+	Watch(o WatchOptions) Watcher
+
 	// Get is what a reader is served, Held what the machine knows of a key, readable or not.
 	Get(at Instant, key string) (string, bool)
 	Held(key string) (Version, bool)
@@ -122,6 +125,7 @@ const (
 	Set    EventKind = "set"
 	Delete EventKind = "delete"
 	Expire EventKind = "expire"
+	Synced EventKind = "synced" // all that was present has been told
 )
 
 // Event is one change as a watcher hears of it.
@@ -130,4 +134,19 @@ type Event struct {
 	Key     string
 	Value   string
 	Version Version
+}
+
+// WatchOptions say what a watcher hears, and how.
+type WatchOptions struct {
+	Keys     []string              // nil: all
+	Filter   func(key string) bool // nil: all
+	Initial  bool                  // first what is present, then Synced
+	Conflate bool                  // of each key the latest is kept for a slow reader
+}
+
+// Watcher is what a reader has of a watch.
+type Watcher interface {
+	// Next takes the next event, a zero one if none waits. A watcher that is not open has lost events.
+	Next(at Instant) (e Event, open bool)
+	Close()
 }

@@ -30,6 +30,7 @@ type Pod struct {
 	planned bool  // a flush is planned
 	persist bool  // a snapshot is planned
 	watch   watcher
+	readers []*reader       // clients that watch
 	id      Dot             // of the run; Seq is 0
 	heard   map[Dot]hearing // by run of a peer
 }
@@ -109,6 +110,9 @@ func (p *Pod) start(at Instant, boot uint64) {
 	}
 	p.due = 1<<63 - 1
 	p.settle()
+	if w.Readers {
+		p.read()
+	}
 }
 
 // RestartFrozen restarts with a clock that shows the time of the last start again.
@@ -187,6 +191,9 @@ func (p *Pod) Seed(ops ...Op) {
 	p.world.oracle.wrote(p, at, ops, before)
 	p.world.Tracef("%s seeds %s %v", p.Name, describe(p.m, ops), errText(err))
 	p.watch.adoptState()
+	for _, r := range p.readers {
+		r.seeded()
+	}
 	p.checkStep()
 	p.settle()
 }

@@ -53,7 +53,7 @@ func (p *Pod) checkKey(at Instant, key string) {
 		p.world.Fail("G6", "%s: %s is at %v, watchers were told %v", p.Name, key, version, last.Version)
 	}
 	if !held {
-		delete(p.watch.last, key) // forgotten: it starts anew
+		p.watch.forgot(key) // it starts anew
 	}
 	if served {
 		for _, e := range o.elements(value) {

@@ -59,9 +59,16 @@ func (w *watcher) forget() {
 	for _, key := range w.pod.world.oracle.keys {
 		if last, known := w.last[key]; known && last.Kind != Set {
 			if _, held := w.pod.m.Held(key); !held {
-				delete(w.last, key)
+				w.forgot(key)
 			}
 		}
+	}
+}
+
+func (w *watcher) forgot(key string) {
+	delete(w.last, key)
+	for _, r := range w.pod.readers {
+		r.forgot(key)
 	}
 }
 

@@ -17,6 +17,7 @@ type Settings struct {
 	TombstoneTTL time.Duration // 0: one minute
 	Lease        time.Duration // 0: ten seconds
 	Merge        bool
+	Readers      bool      // each pod has clients that watch
 	Trace        io.Writer // nil: none
 }
 
@@ -38,6 +39,7 @@ type World struct {
 // Stats are what a run was worth.
 type Stats struct {
 	Steps, Writes, Frames, Events int
+	Read                          int     // events that clients took
 	Seen                          int     // frames that say what their sender has seen
 	HealBeats                     float64 // heartbeats from the end of faults to convergence, of the slowest
 }
