@@ -14,7 +14,8 @@ import (
 // further call means that another write of the key was made; where they are always faster than fn, ctx ends the trying.
 // If fn panics nothing is written, and the panic is returned as an error that wraps [ErrPanic].
 //
-// With a Merger what fn returns is joined with what this store wrote before, as by Set.
+// With a Merger what fn returns is joined with what this store wrote before, as by Set, and it is the lifetime of that
+// which is kept: of a key to which only others have written what fn returns lasts as after Set, though theirs may end.
 //
 // Errors are those of [Store.Set]; when fn asks for no write there is none.
 func (s *Store[T]) Update(ctx context.Context, key string, fn func(old T, exists bool) (value T, write bool)) error {
