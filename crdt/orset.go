@@ -73,7 +73,7 @@ func (s ORSet[E]) Remove(elements ...E) ORSet[E] {
 
 // Removal returns the change that Remove makes, for a Set by itself: s.Merge(s.Removal(e)) is s.Remove(e).
 func (s ORSet[E]) Removal(elements ...E) ORSet[E] {
-	var removed []tag
+	removed := make([]tag, 0, len(elements))
 	for _, e := range elements {
 		removed = append(removed, s.tags(e)...)
 	}
