@@ -33,6 +33,7 @@ func (s *Store[T]) attach(ctx, run context.Context) (sub subscription, err error
 		return sub, err
 	}
 	s.subscribed.Store(&sub)
+	s.followConnections(run)
 	return sub, nil
 }
 

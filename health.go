@@ -13,7 +13,8 @@ const (
 	Synced
 	// Behind: something that another pod announced has been missing for longer than a heartbeat.
 	Behind
-	// CutOff: other pods were heard, did not say goodbye, and have been silent for three heartbeats.
+	// CutOff: other pods were heard, did not say goodbye, and have been silent for three heartbeats; or the transport
+	// has ended the subscription, or says that its connection is lost.
 	CutOff
 )
 
@@ -93,7 +94,7 @@ func (r *replica[T]) watchHealth(at instant) {
 	}
 	state := Synced
 	switch {
-	case r.cutOff(), r.deaf:
+	case r.cutOff(), r.deaf, r.disconnected(at):
 		state = CutOff
 	case len(r.peers.list) == 0:
 		state = Alone

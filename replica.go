@@ -58,11 +58,12 @@ type replica[T any] struct {
 	collectAt      int64            // monotonic ns of the next collection
 	lapseAt        int64            // monotonic ns at which more keys lapse, of those that one go left
 
-	health   health
-	deaf     bool   // no frame comes: the subscription has ended, or has not begun
-	listens  int64  // monotonic ns since when frames come
-	caughtUp bool   // the first catching up is over
-	news     uint64 // changes when callers who wait for others may go on
+	health     health
+	connection connection
+	deaf       bool   // no frame comes: the subscription has ended, or has not begun
+	listens    int64  // monotonic ns since when frames come
+	caughtUp   bool   // the first catching up is over
+	news       uint64 // changes when callers who wait for others may go on
 
 	rng   *rand.Rand // jitter
 	out   effects[T]
