@@ -197,7 +197,21 @@ func (m *simMachine[T]) frame(to string, b []byte) sim.Frame {
 	return f
 }
 
-func (m *simMachine[T]) Ask(at sim.Instant) { m.r.ask(clocks(at), m.r.origins.at(self).seen.head) }
+func (m *simMachine[T]) Await(at sim.Instant) (head uint64) {
+	head = m.r.origins.at(self).seen.head
+	m.r.ask(clocks(at), head)
+	return head
+}
+
+func (m *simMachine[T]) Holders(head uint64) []string { return m.r.holders(head) }
+
+func (m *simMachine[T]) Release() { m.r.asking.callers-- }
+
+func (m *simMachine[T]) Reached(key string, v sim.Version) bool {
+	return m.shell.reachedLocked(key, &Version{Timestamp: time.Unix(0, v.Stamp), Origin: v.Node, Seq: v.Seq})
+}
+
+func (m *simMachine[T]) CaughtUp() bool { return m.r.caughtUp }
 
 func (m *simMachine[T]) Goodbye(at sim.Instant) { m.r.sendGoodbye(clocks(at)) }
 

@@ -36,7 +36,7 @@ func TestSimulation(t *testing.T) {
 	}
 	start := time.Now()
 	var beats []float64
-	steps, seen, read, failed := 0, 0, 0, 0
+	steps, seen, awaited, read, failed := 0, 0, 0, 0, 0
 	for i := 0; *simSeeds == 0 && time.Since(start) < 20*time.Second || i < *simSeeds; i++ {
 		seed := *simFirst + uint64(i)
 		if merge := seed%3 == 0; *simMerge != "" && merge != (*simMerge == "yes") {
@@ -53,6 +53,7 @@ func TestSimulation(t *testing.T) {
 		beats = append(beats, st.HealBeats)
 		steps += st.Steps
 		seen += st.Seen
+		awaited += st.Awaited
 		read += st.Read
 	}
 	slices.Sort(beats)
@@ -63,8 +64,8 @@ func TestSimulation(t *testing.T) {
 				within++
 			}
 		}
-		t.Logf("%d seeds, %d steps, %d answers to asks, %d events read; heartbeats to convergence: median %.2f, 99 %% %.2f, most %.2f; within three: %.1f %%",
-			n, steps, seen, read, beats[n/2], beats[n*99/100], beats[n-1], 100*float64(within)/float64(n))
+		t.Logf("%d seeds, %d steps, %d answers to asks, %d awaited, %d events read; heartbeats to convergence: median %.2f, 99 %% %.2f, most %.2f; within three: %.1f %%",
+			n, steps, seen, awaited, read, beats[n/2], beats[n*99/100], beats[n-1], 100*float64(within)/float64(n))
 	}
 }
 

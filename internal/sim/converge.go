@@ -28,12 +28,14 @@ func (w *World) Converge() {
 		}
 	}
 	w.Tracef("converged")
+	w.checkWaits(true)
 	w.checkRemains(false)
 	w.Advance(2*w.TombstoneTTL + 5*w.Lease)
 	if why := w.difference(); why != "" {
 		w.Fail("G1", "long after: %s", why)
 	}
 	w.checkRemains(true)
+	w.checkAwaited()
 	for _, p := range w.Live() {
 		p.watch.steps = checkAllEvery - 1
 		p.checkStep()

@@ -22,8 +22,15 @@ type Machine interface {
 	Due(at Instant) int64
 	// Frames takes what waits to be sent.
 	Frames(at Instant) []Frame
-	// Ask asks everybody for a word when they have seen all writes of the machine.
-	Ask(at Instant)
+	// Await begins to wait for other pods to hold all writes of the machine, which reach up to head. Holders are the
+	// nodes that do, as far as it knows. Release ends the waiting.
+	Await(at Instant) (head uint64)
+	Holders(head uint64) []string
+	Release()
+	// Reached reports whether what is read of a key is not older than a version.
+	Reached(key string, v Version) bool
+	// CaughtUp reports whether the machine thinks that it holds what was there when it began.
+	CaughtUp() bool
 	// Goodbye announces the end of the run.
 	Goodbye(at Instant)
 

@@ -31,6 +31,7 @@ type Pod struct {
 	persist bool  // a snapshot is planned
 	watch   watcher
 	readers []*reader       // clients that watch
+	awaits  []*await        // callers that wait for others
 	id      Dot             // of the run; Seq is 0
 	heard   map[Dot]hearing // by run of a peer
 }
@@ -97,7 +98,8 @@ func (p *Pod) start(at Instant, boot uint64) {
 	p.watch = newWatcher(p)
 	p.heard = map[Dot]hearing{}
 	p.id = Dot{Node: p.Node, Boot: boot}
-	p.planned, p.persist = false, false
+	w.runs = append(w.runs, p.id)
+	p.planned, p.persist, p.awaits = false, false, nil
 	w.Tracef("%s starts, boot %x, clock %+v", p.Name, boot, p.Clock)
 	p.checkClock()
 	p.m = w.Make(Config{
@@ -156,12 +158,6 @@ func (p *Pod) Set(key, value string) { _ = p.Write(Op{Key: key, Value: value}) }
 
 // Delete deletes one key and sends that.
 func (p *Pod) Delete(key string) { _ = p.Write(Op{Key: key, Delete: true}) }
-
-// Ask has everybody asked for a word when they have seen all writes of the pod.
-func (p *Pod) Ask() {
-	p.m.Ask(p.Instant())
-	p.settle()
-}
 
 // Write applies writes in one step and sends them at once. It returns what the machine says.
 func (p *Pod) Write(ops ...Op) error {

@@ -110,7 +110,8 @@ func (s *schedule) act() {
 	case n < 94:
 		p.Seed(Op{Key: s.key(), Value: s.value()}, Op{Key: "seeded", Value: s.value()})
 	case n < 96:
-		p.Ask()
+		p.Await(1 + s.rng.IntN(s.pods))
+		s.w.checkWaits(false)
 	default:
 		s.w.Advance(time.Duration(s.rng.Int64N(int64(5 * time.Second))))
 	}

@@ -13,6 +13,7 @@ const checkAllEvery = 32
 func (p *Pod) checkStep() {
 	p.world.Stats.Steps++
 	w := &p.watch
+	p.checkAwaits()
 	keys := w.changed
 	w.changed = nil
 	w.steps++

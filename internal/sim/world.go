@@ -30,6 +30,7 @@ type World struct {
 	queue    queue
 	rng      *rand.Rand
 	pods     []*Pod
+	runs     []Dot // all that ever were; Seq is 0
 	oracle   oracle
 	healed   int64 // virtual time at which faults ended
 	poisoned bool  // a clock was wrong by more than the tombstone TTL
@@ -40,6 +41,7 @@ type World struct {
 type Stats struct {
 	Steps, Writes, Frames, Events int
 	Read                          int     // events that clients took
+	Awaited                       int     // waits for other pods that ended well
 	Seen                          int     // frames that say what their sender has seen
 	HealBeats                     float64 // heartbeats from the end of faults to convergence, of the slowest
 }
