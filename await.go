@@ -85,7 +85,7 @@ func (r *replica[T]) ask(at instant, head uint64) {
 // tickAsk sends an ask that is due, unless all that are there have answered it.
 func (r *replica[T]) tickAsk(at instant) {
 	a := &r.asking
-	if a.callers == 0 || at.mono < a.due {
+	if a.callers == 0 || at.mono < a.due || a.pause > int64(minAskPause) && !r.on(ruleAskAgain) {
 		return
 	}
 	a.due = at.mono + a.pause

@@ -35,4 +35,4 @@ func TestRuleSwitchedOff(t *testing.T) {
 	}
 }
 
-const lastRule = ruleOneAnswer
+const lastRule = ruleCaughtUpPeer

@@ -100,8 +100,11 @@ func (r *replica[T]) ownerHeard(at instant, o origin) {
 // lapse latches the keys of origins that have been silent for the lease or said goodbye. Readers are not served them
 // any more, so there is no hurry.
 func (r *replica[T]) lapse(at instant) {
-	budget := sweepBudget
 	r.lapseAt = never
+	if !r.on(ruleLatchLapsed) {
+		return
+	}
+	budget := sweepBudget
 	for _, o := range slices.Sorted(maps.Keys(r.owners)) {
 		ow := r.owners[o]
 		if o == self || at.mono < ow.lapseAt.Load() {

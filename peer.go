@@ -274,7 +274,7 @@ func (r *replica[T]) takeHeartbeat(at instant, p *peer, m *wire.Heartbeat) {
 // takeGoodbye ends a peer's life: its owned keys lapse at once.
 func (r *replica[T]) takeGoodbye(at instant, p *peer) {
 	p.gone = true
-	if ow := r.owners[p.origin]; ow != nil {
+	if ow := r.owners[p.origin]; ow != nil && r.on(ruleGoodbyeLapses) {
 		ow.lapseAt.Store(at.mono)
 	}
 	r.watchPeers(at)

@@ -54,7 +54,7 @@ const beatCaughtUp = 1
 func (r *replica[T]) exchanged(at instant, p *peer) {
 	r.exchanges++
 	r.news++
-	r.caughtUp = r.caughtUp || p.caughtUp
+	r.caughtUp = r.caughtUp || p.caughtUp || !r.on(ruleCaughtUpPeer)
 	r.watchCatchUp(at)
 }
 

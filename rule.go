@@ -33,6 +33,10 @@ const (
 	ruleHoles
 	ruleRefuseBatch
 	ruleOneAnswer
+	ruleLatchLapsed
+	ruleGoodbyeLapses
+	ruleAskAgain
+	ruleCaughtUpPeer
 )
 
 func (r *replica[T]) on(x rule) bool { return r.cfg.off&x == 0 }

@@ -14,7 +14,10 @@ func expiryScenarios() []scenario {
 		{name: "the owner writes again what a peer lists as lapsed", script: lapsedAtOne, breaks: ruleRewriteLapsed},
 		{name: "a dead owner's key from a snapshot is not shown", script: deadOwnersKey, breaks: ruleServeHeardOwners},
 		{name: "an owner returns long after its keys lapsed", script: ownerReturns, breaks: ruleKeepLapsed},
-		{name: "owned keys go with a goodbye at once", script: goodbye},
+		{name: "owned keys go with a goodbye at once", script: goodbye, breaks: ruleGoodbyeLapses},
+		{name: "owned keys that went are forgotten", script: goodbye, breaks: ruleLatchLapsed},
+		{name: "an ask that is lost is repeated", script: lostAsk, breaks: ruleAskAgain},
+		{name: "newcomers do not take each other for caught up", script: newcomers, breaks: ruleCaughtUpPeer},
 	}
 }
 
@@ -118,4 +121,30 @@ func goodbye(w *sim.World) {
 	w.WantAbsent("k")
 	w.Forget()
 	w.WantForgotten("k")
+}
+
+func lostAsk(w *sim.World) {
+	w.Pods("a", "b")
+	w.Pod("a").Set("k", "v")
+	w.Settle()
+	w.Filter = func(_, _ *sim.Pod, f sim.Frame) bool { return f.Kind != "ask" }
+	w.Pod("a").Await(1)
+	w.Advance(100 * time.Millisecond)
+	w.Filter = nil
+	w.Settle()
+	w.Pod("a").WantAwaited()
+}
+
+// Both are empty, so equal; what a holds they cannot know yet.
+func newcomers(w *sim.World) {
+	w.Pod("a").Set("k", "v")
+	w.Settle()
+	w.Filter = func(from, _ *sim.Pod, _ sim.Frame) bool { return from.Name != "a" }
+	w.Pod("b")
+	w.Pod("c")
+	w.Advance(500 * time.Millisecond)
+	w.WantCaughtUp(false, "b", "c")
+	w.Filter = nil
+	w.Settle()
+	w.WantCaughtUp(true, "b", "c")
 }

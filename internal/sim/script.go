@@ -59,3 +59,12 @@ func (w *World) named(names []string) []*Pod {
 
 // Forget lets the time pass after which all tombstones of now are collected.
 func (w *World) Forget() { w.Advance(w.TombstoneTTL + 20*time.Second) }
+
+// WantCaughtUp requires that the pods named think that they have caught up, or that they do not.
+func (w *World) WantCaughtUp(want bool, names ...string) {
+	for _, p := range w.named(names) {
+		if p.m.CaughtUp() != want {
+			w.Fail("script", "%s thinks that it has caught up: %v", p.Name, !want)
+		}
+	}
+}
