@@ -84,7 +84,9 @@ func runRESP(t *testing.T, line string) string {
 			if strings.EqualFold(command, "PING") && !strings.Contains(line, "NOPERM") {
 				answer = "+PONG"
 			}
-			fmt.Fprint(conn, answer, "\r\n")
+			if _, err := fmt.Fprint(conn, answer, "\r\n"); err != nil {
+				return
+			}
 		}
 	})
 }
@@ -122,7 +124,6 @@ func serve(t *testing.T, handle func(conn net.Conn)) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -132,7 +133,7 @@ func serve(t *testing.T, handle func(conn net.Conn)) (addr string) {
 			}
 			all.Go(func() {
 				defer conn.Close()
-				stop := context.AfterFunc(ctx, func() { conn.Close() })
+				stop := context.AfterFunc(t.Context(), func() { conn.Close() })
 				defer stop()
 				handle(conn)
 			})
@@ -140,7 +141,6 @@ func serve(t *testing.T, handle func(conn net.Conn)) (addr string) {
 	})
 	t.Cleanup(func() {
 		l.Close()
-		cancel()
 		all.Wait()
 	})
 	return l.Addr().String()

@@ -124,25 +124,25 @@ func TestRedisTableExpiresAsAWhole(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, made)
 	}
-	wantTTL := func(hours time.Duration) {
+	wantTTL := func(ttl time.Duration) {
 		t.Helper()
-		require.Equal(t, hours*time.Hour, server.TTL(redisEntries))
-		require.Equal(t, hours*time.Hour, server.TTL(redisVector))
+		require.Equal(t, ttl, server.TTL(redisEntries))
+		require.Equal(t, ttl, server.TTL(redisVector))
 	}
 	write(podshare.SnapshotEntries, "a")
 	pass(time.Hour)
 	write(podshare.SnapshotVector, "a") // a hash that has no expiry yet
-	wantTTL(100)
+	wantTTL(100 * time.Hour)
 	pass(9 * time.Hour)
 	write(podshare.SnapshotVector, "b")
-	wantTTL(91)
+	wantTTL(91 * time.Hour)
 	pass(2 * time.Hour)
 	write(podshare.SnapshotVector, "c")
-	wantTTL(100)
+	wantTTL(100 * time.Hour)
 	pass(50 * time.Hour)
 	_, err := tr.SnapshotHeads(t.Context(), "topic", nil)
 	require.NoError(t, err)
-	wantTTL(100)
+	wantTTL(100 * time.Hour)
 }
 
 func TestRedisTableIsKeptForEver(t *testing.T) {

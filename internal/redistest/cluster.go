@@ -45,7 +45,7 @@ func StartCluster(t testing.TB) []*Server {
 // ClusterClient returns a client of a Cluster that is closed with the test.
 func ClusterClient(t testing.TB, servers []*Server) *redis.ClusterClient {
 	t.Helper()
-	var addrs []string
+	addrs := make([]string, 0, len(servers))
 	for _, s := range servers {
 		addrs = append(addrs, s.Addr)
 	}
