@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -169,40 +168,4 @@ func TestRedisTellsLateListeners(t *testing.T) {
 	server.Restart()
 	p.wantLink(true)
 	require.True(t, <-late)
-}
-
-// go-redis would wait for the answer of a server that hangs, whatever becomes of ctx.
-func TestRedisPublishReturnsWhenItsContextEnds(t *testing.T) {
-	server := redistest.Start(t)
-	client := server.Client(func(o *redis.Options) { o.ReadTimeout = time.Hour })
-	tr := newRedis(t, transport.RedisOptions{Client: client})
-	ctx, cancel := context.WithCancel(t.Context())
-	client.AddHook(beforeCommand(cancel)) // when Publish is under way
-	server.Freeze()
-	returned := make(chan error, 1)
-	go func() { returned <- tr.Publish(ctx, "topic", []byte("frame")) }()
-	select {
-	case err := <-returned:
-		require.ErrorIs(t, err, context.Canceled)
-	case <-time.After(redisPatience):
-		t.Error("Publish waits for a server that hangs")
-	}
-	server.Thaw()
-	require.NoError(t, tr.Close())
-}
-
-// beforeCommand is a hook of go-redis that is called before each command is sent.
-type beforeCommand func()
-
-func (beforeCommand) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (fn beforeCommand) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		fn()
-		return next(ctx, cmd)
-	}
-}
-
-func (beforeCommand) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
 }

@@ -1,8 +1,12 @@
 package transport_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
+	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -181,4 +185,40 @@ func TestRedisSnapshotExpires(t *testing.T) {
 		require.False(t, server.Exists("{podshare:topic}:snapshot"))
 		require.NoError(t, tr.Close())
 	}
+}
+
+// go-redis would wait for the answer of a server that hangs, whatever becomes of ctx.
+func TestRedisPublishReturnsWhenItsContextEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := serve(t, func(conn net.Conn) {
+		in := bufio.NewReader(conn)
+		for {
+			command, err := readRESP(in)
+			answer := "-ERR wrong number of arguments\r\n"
+			switch {
+			case err != nil:
+				return
+			case strings.EqualFold(command, "PING"):
+				answer = "+PONG\r\n"
+			case strings.EqualFold(command, "PUBLISH"):
+				cancel()
+				continue // without an answer
+			}
+			if _, err := io.WriteString(conn, answer); err != nil {
+				return
+			}
+		}
+	})
+	client := redis.NewClient(&redis.Options{Addr: server, Protocol: 2, DisableIdentity: true, ReadTimeout: time.Hour})
+	tr := newRedis(t, transport.RedisOptions{Client: client})
+	returned := make(chan error, 1)
+	go func() { returned <- tr.Publish(ctx, "topic", []byte("frame")) }()
+	select {
+	case err := <-returned:
+		require.ErrorIs(t, err, context.Canceled)
+	case <-time.After(redisPatience):
+		t.Error("Publish waits for a server that hangs")
+	}
+	require.NoError(t, tr.Close())
+	require.NoError(t, client.Close())
 }
