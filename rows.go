@@ -2,6 +2,8 @@ package podshare
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/podshare/podshare/internal/wire"
 )
@@ -26,6 +28,8 @@ type tableOrigin struct {
 	seen seqSet
 	mark uint64
 	row  []byte // the head of its row; nil for one that is not stored
+
+	damaged bool // the row is, so nothing is known
 }
 
 func (v tableVector) covers(id wire.ID, seq uint64) bool {
@@ -75,6 +79,7 @@ func (r *replica[T]) captureRows(at instant, keys map[string]bool, all bool) *ro
 		for key, quiet := range keys {
 			c.rows = append(c.rows, keyState[T]{key, r.index.Get(key), quiet})
 		}
+		slices.SortFunc(c.rows, func(a, b keyState[T]) int { return compareKeys(a.key, b.key) })
 	}
 	return c
 }
@@ -91,7 +96,7 @@ func (c *rowCapture[T]) walk(keys map[string]bool) {
 		c.rows = append(c.rows, keyState[T]{e.Key, e, true})
 		delete(rest, e.Key)
 	}
-	for key := range rest {
+	for _, key := range slices.Sorted(maps.Keys(rest)) {
 		c.rows = append(c.rows, keyState[T]{key, nil, true})
 	}
 }

@@ -34,6 +34,7 @@ type simMachine[T any] struct {
 	shell   *Store[T]                 // its watchers
 	signed  map[signature]sim.Version // of the writes that watchers are told of
 	refused []*update[T]              // of the snapshot absorbed last
+	table   *tableSnapshot[T]         // nil: not used yet
 	wrap    func(string) T
 	text    func(T) string
 }
@@ -71,6 +72,7 @@ func newSimMachine[T any](c sim.Config, at sim.Instant, off rule, merge func(a, 
 		limits: limits, tombstoneTTL: c.TombstoneTTL, maxSkew: time.Minute, lease: c.Lease,
 		heartbeat: minHeartbeat, collectEvery: 5 * time.Second, seed: c.Seed, hashSeed: simHash, off: off,
 	}, clocks(at))
+	m.r.unstored.tracked = true
 	m.shell = shell(m.r)
 	m.r.out.changed = func(kind EventKind, now *entry[T], fresh bool) {
 		m.sign(now)

@@ -34,6 +34,9 @@ type tableSnapshot[T any] struct {
 	covered tableVector     // what the table covered when this store merged last; nil: never
 	looked  bool            // the vector was read whole, and nothing happened since that asks for it anew
 	missing tableVector     // what the table covered, when looked at, and this store did not
+
+	maxRows int // of a step
+	pause   func(ctx context.Context, d time.Duration) error
 }
 
 // tableHost is whose state is stored.
@@ -47,7 +50,7 @@ type tableHost[T any] interface {
 func newTableSnapshot[T any](table SnapshotTable, s *Store[T]) *tableSnapshot[T] {
 	return &tableSnapshot[T]{
 		table: table, topic: s.channel, codec: &s.core.cfg.codec, limits: &s.cfg.limits, host: s,
-		pending: map[string]bool{},
+		pending: map[string]bool{}, maxRows: maxSwapRows, pause: pause,
 	}
 }
 
@@ -81,7 +84,7 @@ func (t *tableSnapshot[T]) merge(ctx context.Context) (written int, err error) {
 		if written, err = t.tryMerge(ctx); !errors.Is(err, errOvertaken) {
 			return written, err
 		}
-		if err := pause(ctx, rand.N(time.Millisecond<<min(try, 6))); err != nil { //nolint:gosec // jitter
+		if err := t.pause(ctx, rand.N(time.Millisecond<<min(try, 6))); err != nil { //nolint:gosec // jitter
 			return 0, err
 		}
 	}

@@ -1,7 +1,9 @@
 package podshare
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -83,22 +85,30 @@ func (t *tableSnapshot[T]) openRow(row *SnapshotRow) (parsed rowRecords[T], err 
 	return parsed, nil
 }
 
-// absorbTable merges what was read of a table like a full answer. One that is lost or damaged testifies to no absence.
+// absorbTable merges what was read of a table like a full answer. A damaged one testifies to no absence: what it holds
+// is taken as if it came by frames, though a batch may be torn by what cannot be read.
 func (r *replica[T]) absorbTable(at instant, updates []update[T], before, after *tableState) {
+	if before.head == nil || after.head == nil {
+		return // it is gone, or still being built
+	}
 	r.unstored.paused = true
 	defer func() { r.unstored.paused = false }()
-	lost := before.lost || after.lost
-	s := adoption[T]{full: r.live+r.tombs > 0 && !lost, vector: map[origin]*seqSet{}, marks: map[origin]uint64{}}
-	if !lost {
-		s.floor = before.floor
-		for id, o := range before.vector {
+	s := adoption[T]{
+		updates: slices.DeleteFunc(updates, func(u update[T]) bool {
+			id := r.origins.at(u.origin).id
+			return !before.counts(id, u.seq) && !after.counts(id, u.seq)
+		}),
+		vector: map[origin]*seqSet{}, marks: map[origin]uint64{},
+	}
+	if !before.lost && !after.lost {
+		s.floor, s.full = before.floor, r.live+r.tombs > 0
+		ids := slices.SortedFunc(maps.Keys(before.vector), func(a, b wire.ID) int {
+			return cmp.Or(cmp.Compare(a.Boot, b.Boot), cmp.Compare(a.Node, b.Node))
+		})
+		for _, id := range ids {
+			o := before.vector[id]
 			s.addVector(&r.origins, &wire.VectorEntry{ID: id, Head: o.seen.head, Mark: o.mark, Spans: o.seen.above()})
 		}
-		updates = slices.DeleteFunc(updates, func(u update[T]) bool {
-			id := r.origins.at(u.origin).id
-			return !before.vector.covers(id, u.seq) && !after.vector.covers(id, u.seq)
-		})
 	}
-	s.updates = updates
 	r.adopt(at, &s)
 }

@@ -25,7 +25,7 @@ func (m *tableMerge[T]) run(ctx context.Context) error {
 		return err
 	}
 	m.c.errs = nil // they come again
-	for rows := range slices.Chunk(m.c.rows, maxSwapRows/4) {
+	for rows := range slices.Chunk(m.c.rows, m.maxRows) {
 		if err := m.retried(ctx, func() error { return m.step(ctx, rows, true) }); err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func (m *tableMerge[T]) run(ctx context.Context) error {
 			stored.seen.join(&o.seen, nil)
 		}
 	}
-	for rows := range slices.Chunk(m.again, maxSwapRows/4) {
+	for rows := range slices.Chunk(m.again, m.maxRows) {
 		if err := m.step(ctx, rows, false); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (m *tableMerge[T]) retried(ctx context.Context, do func() error) error {
 // atOnce makes all changes in one step. The rows that need none are part of it: that they still are as they were read
 // is what lets the vector cover the rest.
 func (m *tableMerge[T]) atOnce(ctx context.Context) error {
-	if len(m.c.rows) > maxSwapRows {
+	if len(m.c.rows) > m.maxRows {
 		return errTooMuch
 	}
 	changes, _, err := m.changes(ctx, m.c.rows, false, true)
@@ -108,18 +108,7 @@ func (m *tableMerge[T]) changes(ctx context.Context, rows []keyState[T], add, al
 	var guards idSet
 	size := 0
 	for i := range rows {
-		row := SnapshotRow{Head: heads[i]}
-		next, err := m.c.join(&rows[i], &row, m.st.vector, add)
-		if errors.Is(err, errBodyNeeded) {
-			whole, err := m.table.SnapshotRows(ctx, m.topic, names[i:i+1])
-			if err != nil {
-				return nil, 0, m.wrap(err)
-			}
-			if !bytes.Equal(whole[0].Head, row.Head) {
-				return nil, 0, errOvertaken
-			}
-			next, err = m.c.join(&rows[i], &whole[0], m.st.vector, add)
-		}
+		next, err := m.join(ctx, &rows[i], heads[i], add)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -133,9 +122,9 @@ func (m *tableMerge[T]) changes(ctx context.Context, rows []keyState[T], add, al
 		}
 		switch {
 		case next.changed:
-			changes = append(changes, RowChange{RowName: names[i], Was: row.Head, Head: next.head, Body: next.body})
+			changes = append(changes, RowChange{RowName: names[i], Was: heads[i], Head: next.head, Body: next.body})
 		case all:
-			changes = append(changes, RowChange{RowName: names[i], Was: row.Head, Head: row.Head})
+			changes = append(changes, RowChange{RowName: names[i], Was: heads[i], Head: heads[i]})
 		}
 		guards.add(next.added...)
 		done++
@@ -160,8 +149,24 @@ func (m *tableMerge[T]) changes(ctx context.Context, rows []keyState[T], add, al
 	return changes, done, nil
 }
 
+// join returns what becomes of a row with the given head. It fetches the row if something of it must be carried over.
+func (m *tableMerge[T]) join(ctx context.Context, row *keyState[T], head []byte, add bool) (joined, error) {
+	next, err := m.c.join(row, &SnapshotRow{Head: head}, m.st.vector, add)
+	if !errors.Is(err, errBodyNeeded) {
+		return next, err
+	}
+	whole, err := m.table.SnapshotRows(ctx, m.topic, []RowName{{SnapshotEntries, row.key}})
+	switch {
+	case err != nil:
+		return next, m.wrap(err)
+	case !bytes.Equal(whole[0].Head, head):
+		return next, errOvertaken
+	}
+	return m.c.join(row, &whole[0], m.st.vector, add)
+}
+
 func (m *tableMerge[T]) heads(ctx context.Context, names []RowName) (heads [][]byte, err error) {
-	for part := range slices.Chunk(names, maxSwapRows/4) {
+	for part := range slices.Chunk(names, m.maxRows) {
 		some, err := m.table.SnapshotHeads(ctx, m.topic, part)
 		if err != nil {
 			return nil, m.wrap(err)

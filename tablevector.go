@@ -18,8 +18,9 @@ var errDamagedTable = errors.New("podshare: the stored snapshot is damaged, and 
 type tableState struct {
 	head    []byte // of the row that describes the table; nil: there is none
 	floor   int64
-	vector  tableVector
-	whole   bool // all origins were read, not only those asked for
+	vector  tableVector // what it covers
+	stored  tableVector // what its rows say, though it may be damaged
+	whole   bool        // all origins were read, not only those asked for
 	lost    bool // there is no table, or it is damaged: what it seems to cover counts for nothing
 	foreign bool // it is another fleet's, or of a newer version: it is left alone
 }
@@ -103,7 +104,7 @@ func (t *tableSnapshot[T]) parse(st *tableState, name string, head []byte) {
 		}
 		e.ID = wire.ID{Boot: binary.BigEndian.Uint64([]byte(name)), Node: binary.BigEndian.Uint64([]byte(name[8:]))}
 	}
-	st.vector[e.ID] = &tableOrigin{seen: seqSet{head: e.Head, spans: e.Spans}, mark: e.Mark, row: head}
+	st.vector[e.ID] = &tableOrigin{seen: seqSet{head: e.Head, spans: e.Spans}, mark: e.Mark, row: head, damaged: err != nil}
 }
 
 // damaged notes that a row is not what was stored: nobody knows what else is not.
@@ -116,18 +117,29 @@ func (t *tableSnapshot[T]) damaged(st *tableState, err error) {
 
 // judge finds whether there is a table. What is left of one that was lost or damaged covers nothing.
 func (st *tableState) judge() {
+	st.stored = st.vector
 	if st.foreign || st.head != nil && !st.lost {
 		return
 	}
-	st.lost, st.floor = true, 0
-	for _, o := range st.vector {
-		o.seen, o.mark = seqSet{}, 0
+	st.lost, st.floor, st.vector = true, 0, tableVector{}
+	for id, o := range st.stored {
+		st.vector[id] = &tableOrigin{row: o.row}
 	}
+}
+
+// counts reports whether a write in a row is part of the table: while one is added in several steps, the vector decides.
+func (st *tableState) counts(id wire.ID, seq uint64) bool {
+	o := st.stored[id]
+	return o != nil && (o.damaged || o.seen.covers(seq))
 }
 
 // look compares the whole vector with what this store has seen. What the table covers, and this store has not seen when
 // it looks again either, comes from a pod that is gone: it is loaded.
 func (t *tableSnapshot[T]) look(ctx context.Context, c *rowCapture[T], st *tableState) error {
+	// To a table that only scans are made of nothing happens, else it would be given up in the end.
+	if _, err := t.table.SnapshotHeads(ctx, t.topic, []RowName{{SnapshotVector, ""}}); err != nil {
+		return t.wrap(err)
+	}
 	missed := t.missing
 	t.missing = tableVector{}
 	for id, o := range st.vector {

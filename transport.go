@@ -44,7 +44,8 @@ type EchoFree interface {
 // knows at once that it is cut off, and looks for what it missed as soon as it is not.
 type ConnectionNotifier interface {
 	// NotifyConnection has fn called when the connection that frames of the topic come by is lost (false) and when it
-	// is there again (true), until ctx ends. The calls are in order, one at a time; fn returns at once.
+	// is there again (true), until ctx ends. It is taken to be there at the time of the call. The calls are in order, one
+	// at a time; fn returns at once.
 	NotifyConnection(ctx context.Context, topic string, fn func(connected bool))
 }
 
@@ -55,7 +56,8 @@ type ConnectionNotifier interface {
 // when two pods change it: a table only has to compare and to swap (optimistic concurrency control, Kung and Robinson
 // 1981).
 //
-// A table that no store has touched for long may be given up, as a whole.
+// A table whose heads no store has asked for, and whose rows none has swapped, for long may be given up, as a whole; a
+// store that lives asks every minute or so.
 type SnapshotTable interface {
 	// SnapshotHeads returns the heads of the named rows, in the order of names: nil for a row that is not there.
 	SnapshotHeads(ctx context.Context, topic string, names []RowName) ([][]byte, error)
@@ -63,7 +65,7 @@ type SnapshotTable interface {
 	// SnapshotRows returns the named rows whole, in the order of names: without a Head one that is not there.
 	SnapshotRows(ctx context.Context, topic string, names []RowName) ([]SnapshotRow, error)
 
-	// SwapSnapshotRows makes all the changes at once, and returns true; or, if a row's head is not the expected one,
+	// SwapSnapshotRows makes all the changes, each of another row, at once, and returns true; or, if a row's head is not the expected one,
 	// none and false. After an error it may have made them, all or none. A store changes some thousand rows or a few
 	// megabytes at most in one call, save for a single batch of writes that is larger.
 	SwapSnapshotRows(ctx context.Context, topic string, changes []RowChange) (bool, error)

@@ -35,6 +35,7 @@ func (w *World) Converge() {
 		w.Fail("G1", "long after: %s", why)
 	}
 	w.checkRemains(true)
+	w.checkTable()
 	w.checkAwaited()
 	for _, p := range w.Live() {
 		p.watch.steps = checkAllEvery - 1
@@ -44,6 +45,46 @@ func (w *World) Converge() {
 			}
 		}
 	}
+}
+
+// checkTable looks whether a pod that starts from the table alone, when all pods agree, holds what they hold.
+func (w *World) checkTable() {
+	t := w.Store.Table
+	if t == nil || len(w.Live()) == 0 {
+		return
+	}
+	for range 3 { // what is damaged is found, and mended
+		for _, p := range w.Live() {
+			if err := p.m.LoadTable(p.Instant(), t); err != nil {
+				w.Fail("snapshot", "%s cannot load the table: %v", p.Name, err)
+			}
+			var err error
+			for tries := 0; tries == 0 || err != nil; tries++ {
+				if err = p.m.MergeTable(p.Instant(), t, true); tries > 50 {
+					w.Fail("snapshot", "%s cannot merge into the table: %v", p.Name, err)
+				}
+			}
+		}
+	}
+	late := w.Start(PodConfig{Name: "late", NoSnapshot: true})
+	w.Cut("late")
+	if err := late.m.LoadTable(late.Instant(), t); err != nil {
+		w.Fail("snapshot", "a new pod cannot load the table: %v", err)
+	}
+	for _, p := range w.Live() {
+		if p.picky() || p == late {
+			continue
+		}
+		for _, key := range w.oracle.keys {
+			a, inA := p.m.Get(p.Instant(), key)
+			b, inB := late.m.Get(late.Instant(), key)
+			owned := slices.ContainsFunc(w.oracle.byKey[key], func(x *write) bool { return x.Owned })
+			if (a != b || inA != inB) && !w.fleeting(key) && !owned {
+				w.Fail("snapshot", "%s is %s on %s and %s in the table", key, or(a, "absent"), p.Name, or(b, "absent"))
+			}
+		}
+	}
+	late.Stop()
 }
 
 // difference says how two of the live pods differ, "" if they do not.

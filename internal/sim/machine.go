@@ -55,6 +55,10 @@ type Machine interface {
 	Snapshot(at Instant) []byte
 	Absorb(at Instant, data []byte) (more bool, err error)
 
+	// MergeTable merges the state into a table; look has the whole vector compared. LoadTable merges a table.
+	MergeTable(at Instant, t *Table, look bool) error
+	LoadTable(at Instant, t *Table) error
+
 	// Check returns the first broken internal invariant.
 	Check() error
 	// Errors takes what was reported to the user.

@@ -50,6 +50,9 @@ func (s *schedule) begin() {
 	w := s.w
 	if s.store {
 		w.Store.Debounce = time.Duration(1+s.rng.IntN(5)) * time.Second
+		if s.rng.IntN(2) == 0 {
+			w.Store.Table = &Table{world: w, rows: map[RowName]Row{}}
+		}
 	}
 	for i := range s.pods {
 		c := PodConfig{Name: string(rune('a' + i)), NoSnapshot: !s.store}
@@ -258,6 +261,10 @@ func (s *schedule) poisoned(p *Pod) {
 // tamper breaks the snapshot store.
 func (s *schedule) tamper() {
 	store := &s.w.Store
+	if store.Table != nil {
+		s.tamperTable(store.Table)
+		return
+	}
 	switch s.rng.IntN(3) {
 	case 0:
 		store.Flush()
@@ -269,9 +276,26 @@ func (s *schedule) tamper() {
 	}
 }
 
+func (s *schedule) tamperTable(t *Table) {
+	switch s.rng.IntN(4) {
+	case 0:
+		t.Flush()
+	case 1:
+		t.RollBack(1 + s.rng.IntN(20))
+	case 2:
+		t.Damage()
+	default:
+		t.Fails = true
+		s.w.After(time.Duration(s.rng.Int64N(int64(20*time.Second))), func() { t.Fails = false })
+	}
+}
+
 // end brings back whoever has not left.
 func (s *schedule) end() {
 	s.w.Store.Fails = false
+	if t := s.w.Store.Table; t != nil {
+		t.Fails = false
+	}
 	for _, p := range s.w.pods {
 		if p.m == nil && !p.gone {
 			p.Restart()

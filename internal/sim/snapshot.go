@@ -11,6 +11,7 @@ type SnapshotStore struct {
 	Fails    bool          // reads and writes fail
 	Data     []byte
 	Past     [][]byte
+	Table    *Table // nil: it is kept whole
 }
 
 // Flush loses everything.
@@ -33,6 +34,11 @@ func (s *SnapshotStore) put(data []byte) {
 
 // load merges the stored snapshot into the machine.
 func (p *Pod) load() {
+	if t := p.world.Store.Table; t != nil {
+		p.world.Tracef("%s loads the table: %v", p.Name, errText(p.m.LoadTable(p.Instant(), t)))
+		p.checkStep()
+		return
+	}
 	if p.world.Store.Fails || len(p.world.Store.Data) == 0 {
 		return
 	}
@@ -64,6 +70,10 @@ func (p *Pod) planPersist() {
 // two.
 func (p *Pod) Persist() {
 	s := &p.world.Store
+	if s.Table != nil {
+		p.mergeTable(p.world.rng.IntN(4) == 0)
+		return
+	}
 	if s.Fails {
 		return
 	}
@@ -86,4 +96,14 @@ func (p *Pod) Persist() {
 			p.world.Tracef("%s stored a snapshot of %d B", p.Name, len(data))
 		}
 	})
+}
+
+// mergeTable merges the state into the table. look has the whole vector compared.
+func (p *Pod) mergeTable(look bool) {
+	err := p.m.MergeTable(p.Instant(), p.world.Store.Table, look)
+	p.world.Tracef("%s merges into the table: %v", p.Name, errText(err))
+	p.checkStep()
+	if err != nil {
+		p.planPersist()
+	}
 }

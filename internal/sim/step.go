@@ -103,6 +103,9 @@ func (w *World) Interval() time.Duration {
 
 // G5: batches are seen all-or-none.
 func (p *Pod) checkBatch(at Instant, b *batch) {
+	if t := p.world.Store.Table; t != nil && t.damaged {
+		return // who starts from one takes what can be read
+	}
 	var shown, missing *write
 	for _, w := range b.writes {
 		switch {
