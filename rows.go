@@ -2,7 +2,6 @@ package podshare
 
 import (
 	"errors"
-	"maps"
 	"slices"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -77,9 +76,9 @@ func (r *replica[T]) captureRows(at instant, keys map[string]bool, all bool) *ro
 	if !all {
 		c.view.Close()
 		for key, quiet := range keys {
-			c.rows = append(c.rows, keyState[T]{key, r.index.Get(key), quiet})
+			c.rows = append(c.rows, keyState[T]{key: key, entry: r.index.Get(key), quiet: quiet})
 		}
-		slices.SortFunc(c.rows, func(a, b keyState[T]) int { return compareKeys(a.key, b.key) })
+		c.sort()
 	}
 	return c
 }
@@ -88,17 +87,19 @@ func (r *replica[T]) captureRows(at instant, keys map[string]bool, all bool) *ro
 // all keys needs it.
 func (c *rowCapture[T]) walk(keys map[string]bool) {
 	defer c.view.Close()
-	rest := make(map[string]bool, len(keys))
-	for key := range keys {
-		rest[key] = true
-	}
 	for e := c.view.Next(); e != nil; e = c.view.Next() {
 		c.rows = append(c.rows, keyState[T]{e.Key, e, true})
-		delete(rest, e.Key)
+		delete(keys, e.Key)
 	}
-	for _, key := range slices.Sorted(maps.Keys(rest)) {
+	for key := range keys {
 		c.rows = append(c.rows, keyState[T]{key, nil, true})
 	}
+	c.sort()
+}
+
+// sort puts the rows in the order of their keys: what a merge does follows from the state.
+func (c *rowCapture[T]) sort() {
+	slices.SortFunc(c.rows, func(a, b keyState[T]) int { return compareKeys(a.key, b.key) })
 }
 
 // settled reports whether a table of which all that is covered by a or b is covered has what a key became by a new

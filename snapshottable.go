@@ -111,9 +111,12 @@ func (t *tableSnapshot[T]) tryMerge(ctx context.Context) (written int, err error
 	if err != nil || st.foreign {
 		return 0, err
 	}
+	if t.broken.Load() && !st.lost {
+		return 0, errOvertaken // just found
+	}
 	if st.lost || t.incomplete(c, st) {
 		t.all = true // also if this fails
-		if err := t.scan(ctx, func(key string) { t.pending[key] = true }); err != nil {
+		if err := t.clear(ctx, st); err != nil {
 			return 0, err
 		}
 		if c, err = t.capture(true); err != nil {
@@ -132,8 +135,41 @@ func (t *tableSnapshot[T]) tryMerge(ctx context.Context) (written int, err error
 		return 0, err
 	}
 	t.pending, t.all, t.covered, t.looked = c.failed, false, c.seen, t.looked || st.whole
-	t.broken.Store(false)
+	if m.st.lost {
+		t.broken.Store(false) // all of it is new
+	}
 	return m.written, nil
+}
+
+// clear loads the table before everything is compared with it, notes all keys that it has, and takes out rows that are
+// not what was stored. Their heads may be right, so nobody else would replace them; and without the row that describes
+// it the table covers nothing, for anybody, until it is complete again.
+func (t *tableSnapshot[T]) clear(ctx context.Context, st *tableState) error {
+	var changes []RowChange
+	err := t.scan(ctx, func(row *SnapshotRow, sound bool) {
+		t.pending[row.Key] = true
+		if !sound {
+			changes = append(changes, RowChange{RowName: RowName{SnapshotEntries, row.Key}, Was: row.Head})
+		}
+	})
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	for changes := range slices.Chunk(changes, t.maxRows) {
+		changes = append(changes, RowChange{RowName: RowName{SnapshotVector, ""}, Was: st.head})
+		swapped, err := t.table.SwapSnapshotRows(ctx, t.topic, changes)
+		switch {
+		case err != nil:
+			return t.wrap(err)
+		case !swapped:
+			return errOvertaken
+		}
+		st.head = nil
+	}
+	if !st.lost {
+		return errOvertaken // what was read of the vector counts for nothing now
+	}
+	return nil
 }
 
 // capture fixes the state to merge, and takes over what changed since the last time.

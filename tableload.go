@@ -13,11 +13,12 @@ func (t *tableSnapshot[T]) load(ctx context.Context) (unusable, err error) {
 	return nil, t.scan(ctx, nil)
 }
 
-// scan merges the table into the store. It calls each, if that is not nil, with the key of every row.
+// scan merges the table into the store. It calls each, if that is not nil, with every row and whether it is what was
+// stored.
 //
 // The vector is read before the first row, so of what it covers only what is dead can be missing from the rows. What
 // was added meanwhile is taken if the vector covers it in the end; else somebody is still adding it.
-func (t *tableSnapshot[T]) scan(ctx context.Context, each func(key string)) error {
+func (t *tableSnapshot[T]) scan(ctx context.Context, each func(row *SnapshotRow, sound bool)) error {
 	before, err := t.readWhole(ctx)
 	if err != nil || before.foreign || before.head == nil && each == nil {
 		return err
@@ -26,10 +27,10 @@ func (t *tableSnapshot[T]) scan(ctx context.Context, each func(key string)) erro
 	err = t.table.ScanSnapshot(ctx, t.topic, SnapshotEntries, func(rows []SnapshotRow) error {
 		var parsed []rowRecords[T]
 		for i := range rows {
-			if each != nil {
-				each(rows[i].Key)
-			}
 			row, err := t.openRow(&rows[i])
+			if each != nil {
+				each(&rows[i], err == nil)
+			}
 			if err != nil {
 				t.damaged(before, err)
 				continue

@@ -21,14 +21,14 @@ type tableState struct {
 	vector  tableVector // what it covers
 	stored  tableVector // what its rows say, though it may be damaged
 	whole   bool        // all origins were read, not only those asked for
-	lost    bool // there is no table, or it is damaged: what it seems to cover counts for nothing
-	foreign bool // it is another fleet's, or of a newer version: it is left alone
+	lost    bool        // there is no table, or it is damaged: what it seems to cover counts for nothing
+	foreign bool        // it is another fleet's, or of a newer version: it is left alone
 }
 
 // read reads the rows of those origins of which this store knows more than it stored, or all, if this store has not
 // looked at all of them lately.
 func (t *tableSnapshot[T]) read(ctx context.Context, c *rowCapture[T]) (*tableState, error) {
-	if !t.looked || t.all {
+	if !t.looked || t.all || t.broken.Load() {
 		st, err := t.readWhole(ctx)
 		if err == nil && !st.lost && !st.foreign {
 			err = t.look(ctx, c, st)
