@@ -2,6 +2,7 @@ package podshare
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -42,6 +43,26 @@ func (v tableVector) includes(id wire.ID, o *tableOrigin) bool {
 		return mine.mark >= o.mark && mine.seen.includes(&o.seen)
 	}
 	return o.mark == 0 && o.seen.head == 0 && len(o.seen.above()) == 0
+}
+
+// joined returns v with all that o covers besides. Both stay as they are.
+func (v tableVector) joined(o tableVector) tableVector {
+	if len(o) == 0 {
+		return v
+	}
+	all := maps.Clone(v)
+	if all == nil {
+		all = tableVector{}
+	}
+	for id, theirs := range o {
+		next := &tableOrigin{seen: theirs.seen.clone(), mark: theirs.mark}
+		if mine := v[id]; mine != nil {
+			next.seen.join(&mine.seen, nil)
+			next.mark, next.row = max(next.mark, mine.mark), mine.row
+		}
+		all[id] = next
+	}
+	return all
 }
 
 // rowCapture is the state of a replica at one moment, as far as it is to be merged into a table. What it holds is
@@ -102,14 +123,13 @@ func (c *rowCapture[T]) sort() {
 	slices.SortFunc(c.rows, func(a, b keyState[T]) int { return compareKeys(a.key, b.key) })
 }
 
-// settled reports whether a table of which all that is covered by a or b is covered has what a key became by a new
-// write.
-func (c *rowCapture[T]) settled(row *keyState[T], a, b tableVector) bool {
+// settled reports whether a table that covers what v covers has what a key became by a new write.
+func (c *rowCapture[T]) settled(row *keyState[T], v tableVector) bool {
 	if row.quiet || row.entry == nil {
 		return false
 	}
 	for p := range c.replica.parts(row.entry) {
-		if id := c.origins[p.origin].id; !a.covers(id, p.seq) && !b.covers(id, p.seq) {
+		if !v.covers(c.origins[p.origin].id, p.seq) {
 			return false
 		}
 	}

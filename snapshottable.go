@@ -31,9 +31,10 @@ type tableSnapshot[T any] struct {
 
 	pending map[string]bool // keys to merge: whether they changed quietly
 	all     bool            // every key is to be compared
-	covered tableVector     // what the table covered when this store merged last; nil: never
+	covered tableVector     // what the table covered when this store merged or loaded last
 	looked  bool            // the vector was read whole, and nothing happened since that asks for it anew
 	missing tableVector     // what the table covered, when looked at, and this store did not
+	tried   tableVector     // what it covered when that was loaded last: what is missing still is refused here
 
 	maxRows int // of a step
 	pause   func(ctx context.Context, d time.Duration) error
@@ -84,12 +85,14 @@ func (t *tableSnapshot[T]) merge(ctx context.Context) (written int, err error) {
 		if written, err = t.tryMerge(ctx); !errors.Is(err, errOvertaken) {
 			return written, err
 		}
-		if err := t.pause(ctx, rand.N(time.Millisecond<<min(try, 6))); err != nil { //nolint:gosec // jitter
+		if err := t.pause(ctx, jitter(try)); err != nil {
 			return 0, err
 		}
 	}
 	return 0, t.wrap(err)
 }
+
+func jitter(try int) time.Duration { return rand.N(time.Millisecond << min(try, 6)) } //nolint:gosec // jitter
 
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
@@ -111,20 +114,18 @@ func (t *tableSnapshot[T]) tryMerge(ctx context.Context) (written int, err error
 	if err != nil || st.foreign {
 		return 0, err
 	}
-	if t.broken.Load() && !st.lost {
-		return 0, errOvertaken // just found
-	}
 	if st.lost || t.incomplete(c, st) {
 		t.all = true // also if this fails
-		if err := t.clear(ctx, st); err != nil {
+		if !st.whole {
+			if st, err = t.readWhole(ctx); err != nil || st.foreign {
+				return 0, err
+			}
+		}
+		if c, err = t.compareAll(ctx, st); err != nil {
 			return 0, err
 		}
-		if c, err = t.capture(true); err != nil {
-			return 0, err
-		}
-		c.walk(t.pending)
 	} else {
-		c.rows = slices.DeleteFunc(c.rows, func(row keyState[T]) bool { return c.settled(&row, st.vector, t.covered) })
+		c.rows = slices.DeleteFunc(c.rows, func(row keyState[T]) bool { return c.settled(&row, st.vector) })
 	}
 	m := &tableMerge[T]{tableSnapshot: t, c: c, st: st}
 	err = m.run(ctx)
@@ -135,41 +136,44 @@ func (t *tableSnapshot[T]) tryMerge(ctx context.Context) (written int, err error
 		return 0, err
 	}
 	t.pending, t.all, t.covered, t.looked = c.failed, false, c.seen, t.looked || st.whole
-	if m.st.lost {
-		t.broken.Store(false) // all of it is new
+	if st.lost {
+		t.broken.Store(false)
 	}
 	return m.written, nil
 }
 
-// clear loads the table before everything is compared with it, notes all keys that it has, and takes out rows that are
-// not what was stored. Their heads may be right, so nobody else would replace them; and without the row that describes
-// it the table covers nothing, for anybody, until it is complete again.
-func (t *tableSnapshot[T]) clear(ctx context.Context, st *tableState) error {
-	var changes []RowChange
-	err := t.scan(ctx, func(row *SnapshotRow, sound bool) {
+// compareAll captures the state of all keys, here and in the table, after taking in what is there. Rows that cannot be
+// read are taken out first, and with them the row without which a table covers nothing: their absence says nothing then.
+func (t *tableSnapshot[T]) compareAll(ctx context.Context, st *tableState) (c *rowCapture[T], err error) {
+	var unreadable []RowChange
+	err = t.scan(ctx, func(row *SnapshotRow, damaged bool) {
 		t.pending[row.Key] = true
-		if !sound {
-			changes = append(changes, RowChange{RowName: RowName{SnapshotEntries, row.Key}, Was: row.Head})
+		if damaged {
+			unreadable = append(unreadable, RowChange{RowName: RowName{SnapshotEntries, row.Key}, Was: row.Head})
 		}
 	})
-	if err != nil || len(changes) == 0 {
-		return err
+	if err != nil {
+		return nil, err
 	}
-	for changes := range slices.Chunk(changes, t.maxRows) {
-		changes = append(changes, RowChange{RowName: RowName{SnapshotVector, ""}, Was: st.head})
-		swapped, err := t.table.SwapSnapshotRows(ctx, t.topic, changes)
-		switch {
-		case err != nil:
-			return t.wrap(err)
-		case !swapped:
-			return errOvertaken
+	head := st.head
+	for rows := range slices.Chunk(unreadable, t.maxRows) {
+		changes := append(slices.Clip(rows), RowChange{RowName: RowName{SnapshotVector, ""}, Was: head})
+		if _, err := t.table.SwapSnapshotRows(ctx, t.topic, changes); err != nil {
+			return nil, t.wrap(err)
 		}
-		st.head = nil
+		head = nil
 	}
-	if !st.lost {
-		return errOvertaken // what was read of the vector counts for nothing now
+	if len(unreadable) > 0 {
+		return nil, errOvertaken // by this
 	}
-	return nil
+	if t.broken.Load() {
+		st.lost = true
+		st.judge()
+	}
+	if c, err = t.capture(true); err == nil {
+		c.walk(t.pending)
+	}
+	return c, err
 }
 
 // capture fixes the state to merge, and takes over what changed since the last time.
@@ -179,6 +183,8 @@ func (t *tableSnapshot[T]) capture(all bool) (c *rowCapture[T], err error) {
 			t.all = true
 			clear(t.pending) // a full comparison finds them
 		}
+		t.covered = t.covered.joined(r.unstored.loaded)
+		r.unstored.loaded = nil
 		c = r.captureRows(at, t.pending, all)
 	})
 	return c, err
@@ -199,11 +205,9 @@ func (t *tableSnapshot[T]) incomplete(c *rowCapture[T], st *tableState) bool {
 			return true
 		}
 	}
-	if st.whole {
-		for id, o := range t.covered {
-			if !st.vector.includes(id, o) && !slices.Contains(c.forgotten, id) {
-				return true
-			}
+	for id, o := range t.covered {
+		if !st.vector.includes(id, o) && !slices.Contains(c.forgotten, id) {
+			return true
 		}
 	}
 	return false

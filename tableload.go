@@ -1,6 +1,7 @@
 package podshare
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"maps"
@@ -13,14 +14,13 @@ func (t *tableSnapshot[T]) load(ctx context.Context) (unusable, err error) {
 	return nil, t.scan(ctx, nil)
 }
 
-// scan merges the table into the store. It calls each, if that is not nil, with every row and whether it is what was
-// stored.
+// scan merges the table into the store. It calls each, if that is not nil, with every row.
 //
 // The vector is read before the first row, so of what it covers only what is dead can be missing from the rows. What
 // was added meanwhile is taken if the vector covers it in the end; else somebody is still adding it.
-func (t *tableSnapshot[T]) scan(ctx context.Context, each func(row *SnapshotRow, sound bool)) error {
+func (t *tableSnapshot[T]) scan(ctx context.Context, each func(row *SnapshotRow, damaged bool)) error {
 	before, err := t.readWhole(ctx)
-	if err != nil || before.foreign || before.head == nil && each == nil {
+	if err != nil || before.foreign {
 		return err
 	}
 	var updates []update[T]
@@ -29,7 +29,7 @@ func (t *tableSnapshot[T]) scan(ctx context.Context, each func(row *SnapshotRow,
 		for i := range rows {
 			row, err := t.openRow(&rows[i])
 			if each != nil {
-				each(&rows[i], err == nil)
+				each(&rows[i], err != nil)
 			}
 			if err != nil {
 				t.damaged(before, err)
@@ -76,6 +76,9 @@ func (t *tableSnapshot[T]) openRow(row *SnapshotRow) (parsed rowRecords[T], err 
 	if err = m.Parse(body); err != nil {
 		return parsed, err
 	}
+	if !bytes.Equal(parsed.from.Codec, t.codec.nameBytes) {
+		return parsed, ErrCodecMismatch
+	}
 	for i := range m.Records {
 		if string(m.Records[i].Key) != row.Key {
 			return parsed, wire.ErrCorrupt
@@ -86,13 +89,12 @@ func (t *tableSnapshot[T]) openRow(row *SnapshotRow) (parsed rowRecords[T], err 
 	return parsed, nil
 }
 
-// absorbTable merges what was read of a table like a full answer. A damaged one testifies to no absence: what it holds
-// is taken as if it came by frames, though a batch may be torn by what cannot be read.
+// absorbTable merges what was read of a table like a full answer. One that is lost, damaged or was rebuilt meanwhile
+// testifies to no absence: what it holds is taken as if it came by frames, though a batch may be torn by what cannot be
+// read.
 func (r *replica[T]) absorbTable(at instant, updates []update[T], before, after *tableState) {
-	if before.head == nil || after.head == nil {
-		return // it is gone, or still being built
-	}
-	r.unstored.paused = true
+	lost := before.lost || !after.follows(before, nil)
+	r.unstored.paused = !lost
 	defer func() { r.unstored.paused = false }()
 	s := adoption[T]{
 		updates: slices.DeleteFunc(updates, func(u update[T]) bool {
@@ -101,8 +103,9 @@ func (r *replica[T]) absorbTable(at instant, updates []update[T], before, after 
 		}),
 		vector: map[origin]*seqSet{}, marks: map[origin]uint64{},
 	}
-	if !before.lost && !after.lost {
+	if !lost {
 		s.floor, s.full = before.floor, r.live+r.tombs > 0
+		r.unstored.loaded = r.unstored.loaded.joined(after.vector)
 		ids := slices.SortedFunc(maps.Keys(before.vector), func(a, b wire.ID) int {
 			return cmp.Or(cmp.Compare(a.Boot, b.Boot), cmp.Compare(a.Node, b.Node))
 		})

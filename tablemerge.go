@@ -15,6 +15,7 @@ type tableMerge[T any] struct {
 	c       *rowCapture[T]
 	st      *tableState
 	again   []keyState[T] // rows that hold what is dead until the vector is there
+	last    *RowChange    // says that a row that the last step changed is still what it became
 	written int           // bytes of rows that were swapped
 }
 
@@ -30,16 +31,16 @@ func (m *tableMerge[T]) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := m.retried(ctx, func() error { return m.swap(ctx, m.vectorChanges()) }); err != nil {
+	var changes []RowChange
+	err = m.retried(ctx, func() error {
+		changes = m.vectorChanges()
+		return m.swap(ctx, changes)
+	})
+	if err != nil {
 		return err
 	}
-	for id, o := range m.c.seen { // as it is now
-		if stored := m.st.vector[id]; stored == nil {
-			m.st.vector[id] = o
-		} else {
-			stored.seen.join(&o.seen, nil)
-		}
-	}
+	m.st.head = changes[0].Head
+	m.st.vector = m.st.vector.joined(m.c.seen)
 	for rows := range slices.Chunk(m.again, m.maxRows) {
 		if err := m.step(ctx, rows, false); err != nil {
 			return err
@@ -50,8 +51,14 @@ func (m *tableMerge[T]) run(ctx context.Context) error {
 
 // retried calls do until no other store was faster. Each time the vector is read anew.
 func (m *tableMerge[T]) retried(ctx context.Context, do func() error) error {
-	for range maxMergeTries {
+	for try := range maxMergeTries {
 		if err := do(); !errors.Is(err, errOvertaken) {
+			return err
+		}
+		if err := m.pause(ctx, jitter(try)); err != nil {
+			return err
+		}
+		if err := m.keptLast(ctx); err != nil {
 			return err
 		}
 		st, err := m.readWhole(ctx)
@@ -108,7 +115,13 @@ func (m *tableMerge[T]) changes(ctx context.Context, rows []keyState[T], add, al
 	var guards idSet
 	size := 0
 	for i := range rows {
-		next, err := m.join(ctx, &rows[i], heads[i], add)
+		row := SnapshotRow{Head: heads[i]}
+		next, err := m.c.join(&rows[i], &row, m.st.vector, add)
+		if errors.Is(err, errBodyNeeded) {
+			if row, err = m.whole(ctx, names[i], row.Head); err == nil {
+				next, err = m.c.join(&rows[i], &row, m.st.vector, add)
+			}
+		}
 		if err != nil {
 			return nil, 0, err
 		}
@@ -122,9 +135,9 @@ func (m *tableMerge[T]) changes(ctx context.Context, rows []keyState[T], add, al
 		}
 		switch {
 		case next.changed:
-			changes = append(changes, RowChange{RowName: names[i], Was: heads[i], Head: next.head, Body: next.body})
+			changes = append(changes, RowChange{RowName: names[i], Was: row.Head, Head: next.head, Body: next.body})
 		case all:
-			changes = append(changes, RowChange{RowName: names[i], Was: heads[i], Head: heads[i]})
+			changes = append(changes, RowChange{RowName: names[i], Was: row.Head, Head: row.Head})
 		}
 		guards.add(next.added...)
 		done++
@@ -149,20 +162,17 @@ func (m *tableMerge[T]) changes(ctx context.Context, rows []keyState[T], add, al
 	return changes, done, nil
 }
 
-// join returns what becomes of a row with the given head. It fetches the row if something of it must be carried over.
-func (m *tableMerge[T]) join(ctx context.Context, row *keyState[T], head []byte, add bool) (joined, error) {
-	next, err := m.c.join(row, &SnapshotRow{Head: head}, m.st.vector, add)
-	if !errors.Is(err, errBodyNeeded) {
-		return next, err
-	}
-	whole, err := m.table.SnapshotRows(ctx, m.topic, []RowName{{SnapshotEntries, row.key}})
+// whole reads the row that has a head.
+func (m *tableMerge[T]) whole(ctx context.Context, name RowName, head []byte) (SnapshotRow, error) {
+	rows, err := m.table.SnapshotRows(ctx, m.topic, []RowName{name})
 	switch {
 	case err != nil:
-		return next, m.wrap(err)
-	case !bytes.Equal(whole[0].Head, head):
-		return next, errOvertaken
+		return SnapshotRow{}, m.wrap(err)
+	case !bytes.Equal(rows[0].Head, head):
+		return SnapshotRow{}, errOvertaken
+	default:
+		return rows[0], nil
 	}
-	return m.c.join(row, &whole[0], m.st.vector, add)
 }
 
 func (m *tableMerge[T]) heads(ctx context.Context, names []RowName) (heads [][]byte, err error) {
@@ -187,6 +197,11 @@ func (m *tableMerge[T]) swap(ctx context.Context, changes []RowChange) error {
 	if size == 0 {
 		return nil
 	}
+	// A table that fails over to a copy may lose its last steps, but no step and not those after it. With this guard, a step
+	// that was made says that all before it are there.
+	if m.last != nil && !slices.ContainsFunc(changes, func(ch RowChange) bool { return ch.RowName == m.last.RowName }) {
+		changes = append(slices.Clip(changes), *m.last)
+	}
 	swapped, err := m.table.SwapSnapshotRows(ctx, m.topic, changes)
 	switch {
 	case err != nil:
@@ -194,8 +209,26 @@ func (m *tableMerge[T]) swap(ctx context.Context, changes []RowChange) error {
 	case !swapped:
 		return errOvertaken
 	}
+	for i := range changes {
+		if ch := &changes[i]; ch.Section == SnapshotEntries && !bytes.Equal(ch.Was, ch.Head) {
+			m.last = &RowChange{RowName: ch.RowName, Was: ch.Head, Head: ch.Head}
+			break
+		}
+	}
 	m.written += size
 	return nil
+}
+
+// keptLast fails if the last step was undone, or changed by another store: then nobody knows about the others.
+func (m *tableMerge[T]) keptLast(ctx context.Context) error {
+	if m.last == nil {
+		return nil
+	}
+	heads, err := m.heads(ctx, []RowName{m.last.RowName})
+	if err == nil && !bytes.Equal(heads[0], m.last.Head) {
+		err = errOvertaken
+	}
+	return err
 }
 
 // idSet is a set of origins.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -22,24 +23,27 @@ type tableState struct {
 	stored  tableVector // what its rows say, though it may be damaged
 	whole   bool        // all origins were read, not only those asked for
 	lost    bool        // there is no table, or it is damaged: what it seems to cover counts for nothing
+	damage  error       // why a row cannot be read
+	strange []RowChange // the removal of rows that are no origin's
 	foreign bool        // it is another fleet's, or of a newer version: it is left alone
 }
 
 // read reads the rows of those origins of which this store knows more than it stored, or all, if this store has not
 // looked at all of them lately.
 func (t *tableSnapshot[T]) read(ctx context.Context, c *rowCapture[T]) (*tableState, error) {
-	if !t.looked || t.all || t.broken.Load() {
+	if !t.looked || t.all {
 		st, err := t.readWhole(ctx)
 		if err == nil && !st.lost && !st.foreign {
 			err = t.look(ctx, c, st)
 		}
 		return st, err
 	}
-	st := &tableState{vector: tableVector{}}
+	st := &tableState{vector: maps.Clone(t.covered)} // what is not read counts as unchanged
 	names := []RowName{{SnapshotVector, ""}}
 	for id, o := range c.seen {
 		if !t.covered.includes(id, o) {
 			names = append(names, RowName{SnapshotVector, string(wire.VectorRowName(id))})
+			delete(st.vector, id)
 		}
 	}
 	for names := range slices.Chunk(names, maxSwapRows) {
@@ -53,7 +57,7 @@ func (t *tableSnapshot[T]) read(ctx context.Context, c *rowCapture[T]) (*tableSt
 			}
 		}
 	}
-	st.judge()
+	t.judge(st)
 	return st, nil
 }
 
@@ -65,8 +69,8 @@ func (t *tableSnapshot[T]) readWhole(ctx context.Context) (*tableState, error) {
 		}
 		return nil
 	})
-	st.lost = st.lost || t.broken.Load()
-	st.judge()
+	st.lost = t.broken.Load()
+	t.judge(st)
 	return st, t.wrap(err)
 }
 
@@ -86,7 +90,7 @@ func (t *tableSnapshot[T]) parse(st *tableState, name string, head []byte) {
 			st.foreign = true
 			t.host.report(t.wrap(err))
 		case err != nil:
-			t.damaged(st, err)
+			st.damage = err
 		case !bytes.Equal(h.Codec, t.codec.nameBytes):
 			st.foreign = true
 			t.host.report(fmt.Errorf("%w: stored snapshot has %.64q, this store %q", ErrCodecMismatch,
@@ -98,9 +102,10 @@ func (t *tableSnapshot[T]) parse(st *tableState, name string, head []byte) {
 	}
 	e, err := wire.ParseVectorHead(unsafeBytes(name), head)
 	if err != nil {
-		t.damaged(st, err)
+		st.damage = err
 		if len(name) != 16 {
-			return // no row of ours, and in nobody's way
+			st.strange = append(st.strange, RowChange{RowName: RowName{SnapshotVector, name}, Was: head})
+			return
 		}
 		e.ID = wire.ID{Boot: binary.BigEndian.Uint64([]byte(name)), Node: binary.BigEndian.Uint64([]byte(name[8:]))}
 	}
@@ -115,9 +120,19 @@ func (t *tableSnapshot[T]) damaged(st *tableState, err error) {
 	st.lost = true
 }
 
+// judge finds whether there is a table, and whether it is whole.
+func (t *tableSnapshot[T]) judge(st *tableState) {
+	if st.damage != nil && !st.foreign { // those of a newer version only look damaged
+		t.damaged(st, st.damage)
+	}
+	st.judge()
+}
+
 // judge finds whether there is a table. What is left of one that was lost or damaged covers nothing.
 func (st *tableState) judge() {
-	st.stored = st.vector
+	if st.stored == nil {
+		st.stored = st.vector
+	}
 	if st.foreign || st.head != nil && !st.lost {
 		return
 	}
@@ -142,14 +157,19 @@ func (t *tableSnapshot[T]) look(ctx context.Context, c *rowCapture[T], st *table
 	}
 	missed := t.missing
 	t.missing = tableVector{}
+	known := c.seen.joined(t.tried)
 	for id, o := range st.vector {
-		if !c.seen.includes(id, o) && !slices.Contains(c.forgotten, id) {
+		if !known.includes(id, o) && !slices.Contains(c.forgotten, id) {
 			t.missing[id] = o
 		}
 	}
 	for id, o := range missed {
-		if !c.seen.includes(id, o) && !slices.Contains(c.forgotten, id) {
-			return t.scan(ctx, nil)
+		if !known.includes(id, o) && !slices.Contains(c.forgotten, id) {
+			err := t.scan(ctx, nil)
+			if err == nil {
+				t.tried, t.missing = st.vector, nil
+			}
+			return err
 		}
 	}
 	return nil
@@ -158,8 +178,13 @@ func (t *tableSnapshot[T]) look(ctx context.Context, c *rowCapture[T], st *table
 // follows reports whether st is of the same table as before and covers, beyond that, no write as old as a delete that
 // was collected here: such a write may be dead without anybody here knowing its key.
 func (st *tableState) follows(before *tableState, seen tableVector) bool {
-	if st.lost != before.lost {
+	if st.lost || before.lost {
 		return false
+	}
+	for id, o := range before.vector {
+		if !st.vector.includes(id, o) {
+			return false
+		}
 	}
 	for id, o := range st.vector {
 		ours := seen[id]
@@ -187,7 +212,7 @@ func (m *tableMerge[T]) vectorChanges() (changes []RowChange) {
 		RowName: RowName{SnapshotVector, ""}, Was: st.head, Head: wire.AppendTableHead(nil, &table),
 	})
 	for id, o := range c.seen {
-		if !st.whole && t.covered.includes(id, o) || st.vector.includes(id, o) {
+		if st.vector.includes(id, o) {
 			continue
 		}
 		e := wire.VectorEntry{ID: id, Mark: o.mark}
@@ -206,5 +231,5 @@ func (m *tableMerge[T]) vectorChanges() (changes []RowChange) {
 			changes = append(changes, RowChange{RowName: RowName{SnapshotVector, string(wire.VectorRowName(id))}, Was: o.row})
 		}
 	}
-	return changes
+	return append(changes, st.strange...)
 }

@@ -7,8 +7,9 @@ type unstoredWrites struct {
 	toldAny, toldOwn bool // the snapshotter knows
 
 	// For a table:
-	tracked bool // keys are noted
-	paused  bool // what changes comes from the table
+	tracked bool        // keys are noted
+	paused  bool        // what changes comes from the table
+	loaded  tableVector // what the table covered when this store loaded it, since the last merge
 	keys    []changedKey
 	all     bool // too many to note: any key may have changed
 	room    int  // of keys, before they are gone through; 0: the least
@@ -30,15 +31,16 @@ const (
 // noteChange notes that next has taken the place of cur; nil for a key that is gone.
 func (r *replica[T]) noteChange(key string, cur, next *entry[T]) {
 	u := &r.unstored
+	u.any = true // other places may lack what comes from the table
 	if u.paused {
 		return
 	}
-	u.any = true
 	u.own = u.own || next != nil && next.Val.origin == self
 	if !u.tracked || u.all {
 		return
 	}
-	quiet := next == nil || next.Val.flags&(flagExpired|flagLapsed) != 0 || cur != nil && cur.Val.dot() == next.Val.dot()
+	quiet := next == nil || next.Val.flags&(flagExpired|flagLapsed) != 0 ||
+		cur != nil && !r.origins.older(&cur.Val.write, &next.Val.write) // it is what remains of a join
 	u.keys = append(u.keys, changedKey{key, quiet})
 	if len(u.keys) > max(u.room, minChangedRoom) {
 		changed := map[string]bool{}

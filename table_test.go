@@ -1,0 +1,411 @@
+package podshare_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/podshare/podshare"
+	"github.com/podshare/podshare/transport"
+)
+
+// desk is a pod's transport: its frames go one way, and its table is another's. A test counts what the table moves, and
+// may have calls fail or something happen before or after them. Set the functions while no store uses it.
+type desk struct {
+	podshare.Transport
+	table      *transport.MemoryTransport
+	beforeSwap func(changes []podshare.RowChange) error
+	afterSwap  func(changes []podshare.RowChange) error
+	failing    atomic.Bool
+	moved      atomic.Int64 // bytes
+	scans      atomic.Int64 // of entries
+}
+
+var errDesk = errors.New("desk: out of reach")
+
+func (d *desk) SnapshotHeads(ctx context.Context, topic string, names []podshare.RowName) ([][]byte, error) {
+	if d.failing.Load() {
+		return nil, errDesk
+	}
+	heads, err := d.table.SnapshotHeads(ctx, topic, names)
+	for i, head := range heads {
+		d.moved.Add(int64(len(names[i].Key) + len(head)))
+	}
+	return heads, err
+}
+
+func (d *desk) SnapshotRows(ctx context.Context, topic string, names []podshare.RowName) ([]podshare.SnapshotRow, error) {
+	if d.failing.Load() {
+		return nil, errDesk
+	}
+	rows, err := d.table.SnapshotRows(ctx, topic, names)
+	d.moved.Add(bytesOf(rows))
+	return rows, err
+}
+
+func (d *desk) SwapSnapshotRows(ctx context.Context, topic string, changes []podshare.RowChange) (bool, error) {
+	if d.failing.Load() {
+		return false, errDesk
+	}
+	if d.beforeSwap != nil {
+		if err := d.beforeSwap(changes); err != nil {
+			return false, err
+		}
+	}
+	for i := range changes {
+		ch := &changes[i]
+		d.moved.Add(int64(len(ch.Key) + len(ch.Was) + len(ch.Head) + len(ch.Body)))
+	}
+	swapped, err := d.table.SwapSnapshotRows(ctx, topic, changes)
+	if err == nil && swapped && d.afterSwap != nil {
+		err = d.afterSwap(changes)
+	}
+	return swapped && err == nil, err
+}
+
+func (d *desk) ScanSnapshot(
+	ctx context.Context, topic string, section podshare.SnapshotSection, fn func([]podshare.SnapshotRow) error,
+) error {
+	if d.failing.Load() {
+		return errDesk
+	}
+	if section == podshare.SnapshotEntries {
+		d.scans.Add(1)
+	}
+	return d.table.ScanSnapshot(ctx, topic, section, func(rows []podshare.SnapshotRow) error {
+		d.moved.Add(bytesOf(rows))
+		return fn(rows)
+	})
+}
+
+func bytesOf(rows []podshare.SnapshotRow) (n int64) {
+	for i := range rows {
+		n += int64(len(rows[i].Key) + len(rows[i].Head) + len(rows[i].Body))
+	}
+	return n
+}
+
+// alone returns the transport of a pod that shares nothing with others but the table.
+func alone(t testing.TB, table *transport.MemoryTransport) *desk {
+	t.Helper()
+	return &desk{Transport: whole{newMemory(t)}, table: table}
+}
+
+// with returns the transport of a pod that hears those of the same frames.
+func with(frames, table *transport.MemoryTransport) *desk {
+	return &desk{Transport: whole{frames}, table: table}
+}
+
+// tableRows returns a copy of all rows.
+func tableRows(t testing.TB, table podshare.SnapshotTable) map[podshare.RowName]podshare.SnapshotRow {
+	t.Helper()
+	all := map[podshare.RowName]podshare.SnapshotRow{}
+	for _, section := range []podshare.SnapshotSection{podshare.SnapshotVector, podshare.SnapshotEntries} {
+		require.NoError(t, table.ScanSnapshot(t.Context(), topic, section, func(rows []podshare.SnapshotRow) error {
+			for _, row := range rows {
+				all[podshare.RowName{Section: section, Key: row.Key}] = row
+			}
+			return nil
+		}))
+	}
+	return all
+}
+
+// setRows makes the table consist of these rows.
+func setRows(t testing.TB, table podshare.SnapshotTable, want map[podshare.RowName]podshare.SnapshotRow) {
+	t.Helper()
+	for name, row := range tableRows(t, table) {
+		swapRow(t, table, podshare.RowChange{RowName: name, Was: row.Head})
+	}
+	for name, row := range want {
+		swapRow(t, table, podshare.RowChange{RowName: name, Head: row.Head, Body: row.Body})
+	}
+}
+
+func swapRow(t testing.TB, table podshare.SnapshotTable, ch podshare.RowChange) {
+	t.Helper()
+	swapped, err := table.SwapSnapshotRows(t.Context(), topic, []podshare.RowChange{ch})
+	require.NoError(t, err)
+	require.True(t, swapped)
+}
+
+// inTable returns what a new pod that is alone finds in the table. It leaves no trace there.
+func inTable(t testing.TB, table *transport.MemoryTransport, opts ...podshare.Option[string]) map[string]string {
+	t.Helper()
+	tr := alone(t, table)
+	tr.beforeSwap = func([]podshare.RowChange) error { return errDesk }
+	s := open(t, tr, "reader", opts...)
+	held := s.Snapshot()
+	_ = s.Close()
+	return held
+}
+
+// What is moved follows what changed: 10 keys of 100,000 cost their author less than a thousandth of all, and those that
+// heard of them less.
+func TestTableMovesWhatChanged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		frames, table := newMemory(t), newMemory(t)
+		ta, tb := with(frames, table), with(frames, table)
+		a := open(t, ta, "a")
+		require.NoError(t, a.SetMany(t.Context(), numbered(100_000, strings.Repeat("v", 50))))
+		b := open(t, tb, "b")
+		pass(10 * time.Minute)
+		var all int64
+		for _, row := range tableRows(t, table) {
+			all += bytesOf([]podshare.SnapshotRow{row})
+		}
+		ta.moved.Store(0)
+		tb.moved.Store(0)
+		for i := range 10 {
+			require.NoError(t, a.Set(t.Context(), fmt.Sprintf("key %05d", i*1000), strings.Repeat("w", 50)))
+		}
+		pass(20 * time.Second)
+		requireHolds(t, b, "key 09000", strings.Repeat("w", 50))
+		require.Positive(t, ta.moved.Load())
+		require.LessOrEqual(t, ta.moved.Load(), all/1000, "of the author")
+		require.LessOrEqual(t, tb.moved.Load(), all/5000, "of one who heard")
+		require.Zero(t, b.Stats().Snapshots, "nothing was left to store")
+	})
+}
+
+// A table that is an older copy again is noticed before anything is built on it: what this store stored since, or found
+// there since, is stored again with the next write, at the latest.
+func TestTableThatIsRolledBackLosesNothingThatIsHeld(t *testing.T) {
+	for name, found := range map[string]bool{"what was stored": false, "what was loaded": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				table := newMemory(t)
+				old := open(t, alone(t, table), "old")
+				require.NoError(t, old.Set(t.Context(), "before", "v"))
+				pass(time.Second)
+				copied := tableRows(t, table)
+				if !found {
+					pass(5 * time.Minute) // it has looked
+				}
+				require.NoError(t, old.Set(t.Context(), "lost", "v"))
+				pass(time.Second)
+				s := old
+				if found {
+					require.NoError(t, old.Close())
+					s = open(t, alone(t, table), "new")
+					requireHolds(t, s, "lost", "v")
+				}
+				setRows(t, table, copied)
+				require.NoError(t, s.Set(t.Context(), "after", "v"))
+				pass(time.Second)
+				want := map[string]string{"before": "v", "lost": "v", "after": "v"}
+				require.Equal(t, want, inTable(t, table))
+				require.NoError(t, s.Refresh(t.Context()))
+				require.Equal(t, want, s.Snapshot())
+			})
+		})
+	}
+}
+
+// A table that is flushed is whole again with the next write: also of what others wrote who are gone.
+func TestTableThatIsFlushedIsWholeAgainAfterTheNextWrite(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		frames, table := newMemory(t), newMemory(t)
+		a, b := open(t, with(frames, table), "a"), open(t, with(frames, table), "b")
+		require.NoError(t, a.Set(t.Context(), "a's", "v"))
+		require.NoError(t, b.Set(t.Context(), "b's", "v"))
+		pass(5 * time.Minute)
+		require.NoError(t, a.Close())
+		pass(5 * time.Minute)
+		setRows(t, table, nil)
+		require.NoError(t, b.Set(t.Context(), "new", "v"))
+		require.NoError(t, b.Close())
+		require.Equal(t, map[string]string{"a's": "v", "b's": "v", "new": "v"}, inTable(t, table))
+	})
+}
+
+// A row that is damaged is noticed by whoever reads it, kills nothing by what it does not say, and is replaced: within
+// minutes the table is whole, and stays so.
+func TestDamagedRowIsReplaced(t *testing.T) {
+	damages := map[string]func(name podshare.RowName, row podshare.SnapshotRow) (podshare.RowChange, bool){
+		"head of an entry": func(name podshare.RowName, row podshare.SnapshotRow) (podshare.RowChange, bool) {
+			return podshare.RowChange{RowName: name, Was: row.Head, Head: []byte("?"), Body: row.Body},
+				name.Key == "k"
+		},
+		"body of an entry": func(name podshare.RowName, row podshare.SnapshotRow) (podshare.RowChange, bool) {
+			return podshare.RowChange{RowName: name, Head: row.Head, Body: row.Body[:len(row.Body)/2]}, name.Key == "k"
+		},
+		"foreign entry": func(name podshare.RowName, _ podshare.SnapshotRow) (podshare.RowChange, bool) {
+			foreign := podshare.RowName{Section: name.Section, Key: "foreign"}
+			return podshare.RowChange{RowName: foreign, Head: []byte("?")}, name.Key == "k"
+		},
+		"foreign vector row": func(name podshare.RowName, _ podshare.SnapshotRow) (podshare.RowChange, bool) {
+			foreign := podshare.RowName{Section: name.Section, Key: "foreign"}
+			return podshare.RowChange{RowName: foreign, Head: []byte("?")},
+				name.Section == podshare.SnapshotVector && name.Key == ""
+		},
+		"vector row": func(name podshare.RowName, row podshare.SnapshotRow) (podshare.RowChange, bool) {
+			return podshare.RowChange{RowName: name, Was: row.Head, Head: row.Head[1:]},
+				name.Section == podshare.SnapshotVector && name.Key != ""
+		},
+		"no vector row": func(name podshare.RowName, row podshare.SnapshotRow) (podshare.RowChange, bool) {
+			return podshare.RowChange{RowName: name, Was: row.Head}, name.Section == podshare.SnapshotVector && name.Key != ""
+		},
+		"table head": func(name podshare.RowName, row podshare.SnapshotRow) (podshare.RowChange, bool) {
+			return podshare.RowChange{RowName: name, Was: row.Head, Head: row.Head[1:]}, name.Key == ""
+		},
+		"no table head": func(name podshare.RowName, row podshare.SnapshotRow) (podshare.RowChange, bool) {
+			return podshare.RowChange{RowName: name, Was: row.Head}, name.Key == ""
+		},
+	}
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var log errorLog
+				table := newMemory(t)
+				ta := alone(t, table)
+				a := open(t, ta, "a", log.to())
+				want := map[string]string{"k": "v", "l": "v"}
+				require.NoError(t, a.SetMany(t.Context(), want))
+				pass(5 * time.Minute)
+				rows := tableRows(t, table)
+				for name, row := range rows {
+					if ch, chosen := damage(name, row); chosen {
+						if ch.Was == nil && ch.RowName == name { // an equal head would leave the row as it is
+							swapRow(t, table, podshare.RowChange{RowName: name, Was: row.Head})
+						}
+						swapRow(t, table, ch)
+						break
+					}
+				}
+				tc := alone(t, table)
+				c := open(t, tc, "c", log.to()) // looks at every row
+				require.NoError(t, a.Refresh(t.Context()))
+				require.Equal(t, want, a.Snapshot(), "nothing dies by the absence of what cannot be read")
+				pass(10 * time.Minute)
+				require.Equal(t, want, inTable(t, table))
+				require.Equal(t, want, a.Snapshot())
+				require.NoError(t, c.Refresh(t.Context()))
+				require.Equal(t, want, c.Snapshot())
+
+				scans, reports := ta.scans.Load()+tc.scans.Load(), log.count(nil)
+				pass(time.Hour)
+				require.Equal(t, scans, ta.scans.Load()+tc.scans.Load(), "it is over")
+				require.Equal(t, reports, log.count(nil))
+				require.NotContains(t, tableRows(t, table), podshare.RowName{Section: podshare.SnapshotVector, Key: "foreign"})
+			})
+		})
+	}
+}
+
+// What a store refuses stays in the table for others; it is not looked at again and again.
+func TestRefusedWriteStaysInTheTable(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		table := newMemory(t)
+		big := strings.Repeat("v", 1000)
+		a := open(t, alone(t, table), "a")
+		require.NoError(t, a.Set(t.Context(), "big", big))
+		require.NoError(t, a.Set(t.Context(), "small", "v"))
+		tb := alone(t, table)
+		var log errorLog
+		b := open(t, tb, "b", podshare.WithLimits[string](podshare.Limits{ValueBytes: 100}), log.to())
+		require.Eventually(t, func() bool { pass(time.Minute); _, ok := b.Get("small"); return ok }, time.Hour, time.Second)
+		requireAbsent(t, b, "big")
+		require.NoError(t, b.Set(t.Context(), "b's", "v"))
+		for range 100 {
+			require.NoError(t, a.Set(t.Context(), "small", "v"))
+			pass(time.Minute)
+		}
+		require.NoError(t, a.Close())
+		pass(10 * time.Minute)
+		scans := tb.scans.Load()
+		pass(time.Hour)
+		require.Equal(t, scans, tb.scans.Load())
+		require.NoError(t, b.Close())
+		require.Equal(t, map[string]string{"big": big, "small": "v", "b's": "v"}, inTable(t, table))
+	})
+}
+
+// Of what takes many steps every single one leaves a state that some store had: whoever stops between two takes nothing
+// away and brings nothing back, and the next one completes it.
+func TestMergeOfManyStepsMayStopAfterAny(t *testing.T) {
+	const keys = 5000 // more than a step has
+	stopped := true
+	for stop := 1; stopped; stop++ {
+		bubble(t, func(t *testing.T) {
+			stopped = false
+			frames, table := newMemory(t), newMemory(t)
+			ta, tb := with(frames, table), with(frames, table)
+			a, b := open(t, ta, "a"), open(t, tb, "b")
+			require.NoError(t, a.SetMany(t.Context(), numbered(keys, "old")))
+			pass(5 * time.Minute)
+			want := numbered(keys, "old")
+			ta.failing.Store(true)
+			tb.failing.Store(true)
+			next := maps.Clone(want)
+			for i := range keys {
+				key := fmt.Sprintf("key %05d", i)
+				if i%5 == 0 {
+					require.NoError(t, a.Delete(t.Context(), key))
+					delete(next, key)
+				} else {
+					require.NoError(t, a.Set(t.Context(), key, "new"))
+					next[key] = "new"
+				}
+			}
+			pass(time.Second)
+			steps := 0
+			ta.afterSwap = func([]podshare.RowChange) error {
+				if steps++; steps == stop {
+					stopped = true
+					ta.failing.Store(true)
+				}
+				return nil
+			}
+			ta.failing.Store(false)
+			_ = a.Close()
+			held := inTable(t, table)
+			for key, value := range held {
+				require.Contains(t, []string{want[key], next[key]}, value, key)
+			}
+			for key := range next {
+				require.Contains(t, held, key, "stored before, and not deleted")
+			}
+			tb.failing.Store(false)
+			require.NoError(t, b.Close())
+			require.Equal(t, next, inTable(t, table))
+		})
+	}
+}
+
+// A table that fails over to a copy without the last steps of a merge is not told that it covers them.
+func TestStepsThatAreUndoneDuringAMergeAreMadeAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		table := newMemory(t)
+		ta := alone(t, table)
+		a := open(t, ta, "a")
+		require.NoError(t, a.Set(t.Context(), "first", "v"))
+		pass(time.Second)
+		steps := 0
+		var copied map[podshare.RowName]podshare.SnapshotRow
+		ta.afterSwap = func([]podshare.RowChange) error {
+			switch steps++; steps {
+			case 3:
+				copied = tableRows(t, table)
+			case 5:
+				setRows(t, table, copied)
+			}
+			return nil
+		}
+		require.NoError(t, a.SetMany(t.Context(), numbered(5000, "v")))
+		pass(time.Minute)
+		require.Greater(t, steps, 5)
+		want := numbered(5000, "v")
+		want["first"] = "v"
+		require.Equal(t, want, inTable(t, table))
+		require.NoError(t, a.Refresh(t.Context()))
+		require.Equal(t, want, a.Snapshot())
+	})
+}
