@@ -56,19 +56,43 @@ func (r *replica[T]) give(at instant, l *localWrite[T], life lifetime) {
 	}
 }
 
-// inheritLocked makes a write last as what it takes the place of does: e, or with a Merger this store's part of it.
-// exists is what the caller was told of e: a deadline that passes at this moment is kept all the same.
+// inheritLocked makes a write last as what it takes the place of does: e, or with a Merger this store's part of it, or, if
+// it has none, what lasts longest of the others'. exists is what the caller was told of e: a deadline that passes at
+// this moment is kept all the same.
 func (s *Store[T]) inheritLocked(l *localWrite[T], e *entry[T], exists bool) {
 	at := s.now()
-	if exists {
-		for p := range s.core.parts(e) {
-			if s.core.cfg.merge != nil && (p.origin != self || p.dead() || !s.core.inTime(at, p.deadline, p.owner)) {
-				continue // not ours, or over: what is written would be over at once
-			}
-			l.flags |= p.flags & flagOwned
-			l.deadline = p.deadline
-			return
+	if !exists {
+		s.core.give(at, l, lifetime{ttl: s.cfg.ttl})
+		return
+	}
+	var longest *partView[T]
+	for p := range s.core.parts(e) {
+		if s.core.cfg.merge != nil && (p.dead() || !s.core.inTime(at, p.deadline, p.owner)) {
+			continue // over: what is written would be over at once
+		}
+		if p.origin == self {
+			longest = &p
+			break
+		}
+		if longest == nil || p.outlasts(longest) {
+			longest = &p
 		}
 	}
-	s.core.give(at, l, lifetime{ttl: s.cfg.ttl})
+	if longest == nil { // over at this moment
+		s.core.give(at, l, lifetime{ttl: s.cfg.ttl})
+		return
+	}
+	l.flags |= longest.flags & flagOwned
+	l.deadline = longest.deadline
+}
+
+// outlasts reports whether p lasts longer than q: for good, as long as its owner, until a later deadline.
+func (p *partView[T]) outlasts(q *partView[T]) bool {
+	if (p.deadline == 0) != (q.deadline == 0) {
+		return p.deadline == 0
+	}
+	if owned := p.flags&flagOwned != 0; owned != (q.flags&flagOwned != 0) {
+		return !owned
+	}
+	return p.deadline > q.deadline
 }

@@ -15,7 +15,7 @@ import (
 // If fn panics nothing is written, and the panic is returned as an error that wraps [ErrPanic].
 //
 // With a Merger what fn returns is joined with what this store wrote before, as by Set, and it is the lifetime of that
-// which is kept: of a key to which only others have written what fn returns lasts as after Set, though theirs may end.
+// which is kept; of a key to which only others have written, what lasts longest of theirs.
 //
 // Errors are those of [Store.Set]; when fn asks for no write there is none.
 func (s *Store[T]) Update(ctx context.Context, key string, fn func(old T, exists bool) (value T, write bool)) error {

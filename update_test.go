@@ -362,6 +362,33 @@ func TestUpdateKeepsTheDeadline(t *testing.T) {
 	}
 }
 
+// With a Merger a store that has written nothing of the key itself keeps the deadline of those who have: the latest.
+func TestUpdateKeepsTheDeadlineOfOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr := newMemory(t)
+		merger := podshare.WithMerger(func(existing, incoming string) string { return max(existing, incoming) })
+		a, b, c := open(t, tr, "a", merger), open(t, tr, "b", merger), open(t, tr, "c", merger)
+		require.NoError(t, a.SetTTL(t.Context(), "k", "v", time.Minute))
+		require.NoError(t, b.SetTTL(t.Context(), "k", "v", time.Hour))
+		synctest.Wait()
+		for range 2 { // the second time its own
+			require.NoError(t, c.Update(t.Context(), "k", func(string, bool) (string, bool) { return "w", true }))
+		}
+		pass(time.Hour - time.Second)
+		requireHolds(t, a, "k", "w")
+		pass(time.Second)
+		requireAbsent(t, a, "k")
+		requireAbsent(t, c, "k")
+
+		require.NoError(t, a.SetTTL(t.Context(), "l", "v", time.Minute))
+		require.NoError(t, b.Set(t.Context(), "l", "v"))
+		synctest.Wait()
+		require.NoError(t, c.Update(t.Context(), "l", func(string, bool) (string, bool) { return "w", true }))
+		pass(time.Hour)
+		requireHolds(t, a, "l", "w")
+	})
+}
+
 // Update and TrySet keep a key owned, and make it the writer's own.
 func TestUpdateKeepsAnOwnedKeyOwned(t *testing.T) {
 	for name, write := range map[string]func(s *podshare.Store[string]) error{
