@@ -409,3 +409,109 @@ func TestStepsThatAreUndoneDuringAMergeAreMadeAgain(t *testing.T) {
 		require.Equal(t, want, a.Snapshot())
 	})
 }
+
+// A pod that starts when all others are gone has everything: values, seeds and batches, deadlines, the parts of each
+// writer of a joined key; and no deleted key.
+func TestPodThatStartsFromTheTableHasEverything(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		frames, table := newMemory(t), newMemory(t)
+		a, b := openUnion(t, with(frames, table), "a"), openUnion(t, with(frames, table), "b")
+		require.NoError(t, a.Seed(map[string][]string{"seed": {"s"}, "joined": {"s"}}))
+		require.NoError(t, a.Set(t.Context(), "joined", []string{"a"}))
+		require.NoError(t, b.Set(t.Context(), "joined", []string{"b"}))
+		require.NoError(t, b.SetMany(t.Context(), map[string][]string{"batch 1": {"v"}, "batch 2": {"v"}}))
+		require.NoError(t, a.Set(t.Context(), "deleted", []string{"v"}))
+		require.NoError(t, a.SetTTL(t.Context(), "passing", []string{"v"}, time.Hour))
+		require.NoError(t, a.SetTTL(t.Context(), "passed", []string{"v"}, time.Minute))
+		pass(10 * time.Second)
+		require.NoError(t, b.Delete(t.Context(), "deleted"))
+		pass(20 * time.Minute)
+		want := a.Snapshot()
+		require.Len(t, want, 5)
+		require.NoError(t, a.Close())
+		require.NoError(t, b.Close())
+
+		c := openUnion(t, alone(t, table), "c")
+		require.Equal(t, want, c.Snapshot())
+		require.ElementsMatch(t, []string{"a", "b", "s"}, want["joined"])
+		pass(41 * time.Minute)
+		requireAbsent(t, c, "passing")
+	})
+}
+
+// A table of another codec is left as it is, and reported.
+func TestTableOfAnotherCodecIsLeftAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log errorLog
+		table := newMemory(t)
+		foreign := open(t, alone(t, table), "foreign", podshare.WithCodec[string](podshare.MsgpackCodec{}))
+		require.NoError(t, foreign.Set(t.Context(), "k", "theirs"))
+		require.NoError(t, foreign.Close())
+		before := tableRows(t, table)
+		s := open(t, alone(t, table), "a", log.to())
+		requireAbsent(t, s, "k")
+		require.NoError(t, s.Set(t.Context(), "k", "ours"))
+		pass(10 * time.Minute)
+		require.NoError(t, s.Close())
+		require.Equal(t, before, tableRows(t, table))
+		require.Positive(t, log.count(podshare.ErrCodecMismatch))
+	})
+}
+
+// A tombstone that is collected leaves the table; a pod that comes back with what was deleted does not revive it there.
+func TestCollectedTombstoneLeavesTheTable(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		short := []podshare.Option[string]{
+			podshare.WithTombstoneTTL[string](time.Minute), podshare.WithGCInterval[string](time.Second),
+		}
+		net, table := newNetwork(t, 1), newMemory(t)
+		at := func(pod string) *desk { return &desk{Transport: whole{net.Pod(pod)}, table: table} }
+		ta := at("a")
+		a, b := open(t, ta, "a", short...), open(t, at("b"), "b", short...)
+		_ = open(t, at("c"), "c", short...)
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		pass(time.Minute)
+		name := podshare.RowName{Section: podshare.SnapshotEntries, Key: "k"}
+		require.Contains(t, tableRows(t, table), name)
+		net.Cut("a")
+		ta.failing.Store(true)
+		require.NoError(t, b.Delete(t.Context(), "k"))
+		pass(10 * time.Minute)
+		require.NotContains(t, tableRows(t, table), name)
+		requireHolds(t, a, "k", "v")
+
+		require.NoError(t, a.Set(t.Context(), "meanwhile", "v"))
+		ta.failing.Store(false)
+		pass(10 * time.Minute)
+		require.Equal(t, map[string]string{"meanwhile": "v"}, inTable(t, table))
+		requireAbsent(t, a, "k")
+	})
+}
+
+// A table that was out of reach while more keys came and went than are remembered has everything afterwards.
+func TestTableThatWasOutOfReachIsComparedInFull(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ta := alone(t, newMemory(t))
+		a := open(t, ta, "a", podshare.WithLimits[string](podshare.Limits{Tombstones: 1000}))
+		require.NoError(t, a.SetMany(t.Context(), map[string]string{"goes": "v", "stays": "v"}))
+		pass(time.Second)
+		ta.failing.Store(true)
+		require.NoError(t, a.Delete(t.Context(), "goes"))
+		for i := range 70 {
+			many := make(map[string]string, 1000)
+			var keys []string
+			for j := range 1000 {
+				key := fmt.Sprint("key ", i*1000+j)
+				many[key], keys = "v", append(keys, key)
+			}
+			require.NoError(t, a.SetMany(t.Context(), many))
+			require.NoError(t, a.DeleteMany(t.Context(), keys))
+			pass(time.Second)
+		}
+		scans := ta.scans.Load()
+		ta.failing.Store(false)
+		require.NoError(t, a.Close())
+		require.Greater(t, ta.scans.Load(), scans)
+		require.Equal(t, map[string]string{"stays": "v"}, inTable(t, ta.table))
+	})
+}
