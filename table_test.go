@@ -355,7 +355,8 @@ func TestMergeOfManyStepsMayStopAfterAny(t *testing.T) {
 					next[key] = "new"
 				}
 			}
-			pass(time.Second)
+			pass(time.Minute) // b has everything, by repair if need be
+			requireSame(t, a, b)
 			steps := 0
 			ta.afterSwap = func([]podshare.RowChange) error {
 				if steps++; steps == stop {
