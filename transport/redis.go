@@ -77,15 +77,20 @@ func NewRedisTransport(opts RedisOptions) (*RedisTransport, error) {
 // [ErrEmptyTopic], the error of a ctx that has ended, or what Redis or the connection said; the frame may have been
 // sent all the same.
 func (t *RedisTransport) Publish(ctx context.Context, topic string, msg []byte) error {
+	return t.send(ctx, topic, func() error { return t.publish(ctx, topic, msg) })
+}
+
+// send returns what publish does, when ctx ends at the latest.
+func (t *RedisTransport) send(ctx context.Context, topic string, publish func() error) error {
 	if err := t.check(ctx, topic); err != nil {
 		return err
 	}
 	if ctx.Done() == nil {
-		return t.failed("publish", topic, t.publish(ctx, topic, msg))
+		return t.failed("publish", topic, publish())
 	}
 	// go-redis heeds a deadline if its options say so, and a ctx that is cancelled not before the next step.
 	sent := make(chan error, 1)
-	if !t.start(func() { sent <- t.publish(ctx, topic, msg) }) {
+	if !t.start(func() { sent <- publish() }) {
 		return ErrClosed
 	}
 	select {

@@ -14,45 +14,67 @@ const (
 	redisBackoffMost  = time.Second
 )
 
-// redisSubscription is a topic's subscription. Its run owns the queue's end.
+// redisSubscription is a topic's subscription, however its frames come.
 type redisSubscription struct {
-	t     *RedisTransport
-	topic string
-	queue frameQueue
+	t      *RedisTransport
+	topic  string
+	source redisSource
 }
+
+// redisSource is where the frames of a subscription come from, and the channel they go to. Only the goroutine of the
+// subscription calls its methods, but for the first connect, which is earlier.
+type redisSource interface {
+	// connect returns a receiver that the server has confirmed.
+	connect(ctx context.Context) (redisReceiver, error)
+
+	// end closes the channel.
+	end()
+}
+
+// redisReceiver hands over frames until its connection or ctx ends, and closes the connection.
+type redisReceiver func(ctx context.Context) error
 
 // Subscribe returns the frames of a topic, after the server has confirmed the subscription. While the channel of an
 // earlier one is open, it fails with [ErrTopicInUse]. Frames that the channel has no room for are dropped,
 // counted ([RedisTransport.Dropped]) and reported. Other errors are those of [RedisTransport.Publish].
 func (t *RedisTransport) Subscribe(ctx context.Context, topic string) (<-chan []byte, error) {
-	if err := t.check(ctx, topic); err != nil {
+	c := &redisChannel{t: t, topic: topic}
+	c.queue.init(t.options.QueueFrames)
+	if err := t.begin(ctx, topic, c); err != nil {
 		return nil, err
+	}
+	return c.queue.frames, nil
+}
+
+// begin starts a subscription once it is connected. It ends with ctx, or when the transport is closed.
+func (t *RedisTransport) begin(ctx context.Context, topic string, source redisSource) error {
+	if err := t.check(ctx, topic); err != nil {
+		return err
 	}
 	ctx, end := context.WithCancel(ctx)
 	if err := t.enter(topic, end); err != nil {
 		end()
-		return nil, err
+		return err
 	}
-	session, err := t.connect(ctx, topic)
+	receive, err := source.connect(ctx)
 	if err != nil {
 		defer t.running.Done()
 		t.leave(topic)
 		end()
 		if t.isClosed() {
-			return nil, ErrClosed
+			return ErrClosed
 		}
-		return nil, t.failed("subscribe", topic, err)
+		return t.failed("subscribe", topic, err)
 	}
-	s := &redisSubscription{t: t, topic: topic}
-	s.queue.init(t.options.QueueFrames)
+	s := &redisSubscription{t: t, topic: topic, source: source}
 	go func() {
-		s.run(ctx, session)
+		s.run(ctx, receive)
 		t.leave(topic)
-		s.queue.end()
+		source.end()
 		end()
 		t.running.Done()
 	}()
-	return s.queue.frames, nil
+	return nil
 }
 
 // enter takes a topic for a subscription, which counts as running from now on.
@@ -78,12 +100,12 @@ func (t *RedisTransport) leave(topic string) {
 }
 
 // run receives until ctx ends, connecting again whenever it must.
-func (s *redisSubscription) run(ctx context.Context, session *redisSession) {
+func (s *redisSubscription) run(ctx context.Context, receive redisReceiver) {
 	delay := time.Duration(0)
 	for {
 		s.t.announce(s.topic, true)
 		began := time.Now()
-		err := session.receive(ctx, s.t.options.PingInterval, s.deliver)
+		err := receive(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -92,24 +114,24 @@ func (s *redisSubscription) run(ctx context.Context, session *redisSession) {
 		if time.Since(began) > redisBackoffMost {
 			delay = 0 // it was a good one: not cut off at once, over and over
 		}
-		if session, delay = s.reconnect(ctx, delay); session == nil {
+		if receive, delay = s.reconnect(ctx, delay); receive == nil {
 			return
 		}
 	}
 }
 
 // reconnect tries until it succeeds; nil: ctx has ended. delay is what to wait first, and what to wait the next time.
-func (s *redisSubscription) reconnect(ctx context.Context, delay time.Duration) (*redisSession, time.Duration) {
+func (s *redisSubscription) reconnect(ctx context.Context, delay time.Duration) (redisReceiver, time.Duration) {
 	reported := ""
 	for {
 		if delay > 0 {
 			pause(ctx, delay/2+rand.N(delay/2)) //nolint:gosec // spreads load, hides nothing
 		}
 		delay = min(max(2*delay, redisBackoffFirst), redisBackoffMost)
-		session, err := s.t.connect(ctx, s.topic)
+		receive, err := s.source.connect(ctx)
 		switch {
 		case err == nil:
-			return session, delay
+			return receive, delay
 		case ctx.Err() != nil:
 			return nil, 0
 		}
@@ -121,14 +143,31 @@ func (s *redisSubscription) reconnect(ctx context.Context, delay time.Duration) 
 	}
 }
 
+// redisChannel is the source of a subscription by Pub/Sub.
+type redisChannel struct {
+	t     *RedisTransport
+	topic string
+	queue frameQueue
+}
+
+func (c *redisChannel) connect(ctx context.Context) (redisReceiver, error) {
+	session, err := c.t.connect(ctx, c.topic)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return session.receive(ctx, c.t.options.PingInterval, c.deliver) }, nil
+}
+
+func (c *redisChannel) end() { c.queue.end() }
+
 // deliver queues a frame if there is room.
-func (s *redisSubscription) deliver(frame []byte) {
-	switch s.queue.offer(frame) {
+func (c *redisChannel) deliver(frame []byte) {
+	switch c.queue.offer(frame) {
 	case lostFirst:
-		s.t.dropped.Add(1)
-		s.t.report(s.topic, ErrQueueFull)
+		c.t.dropped.Add(1)
+		c.t.report(c.topic, ErrQueueFull)
 	case lost:
-		s.t.dropped.Add(1)
+		c.t.dropped.Add(1)
 	case taken:
 	}
 }
