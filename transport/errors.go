@@ -17,6 +17,10 @@ var (
 	// does not keep up and frames are dropped for it.
 	ErrQueueFull = errors.New("transport: subscriber queue full, frames dropped")
 
+	// ErrStreamGap is reported to the error handler of a [RedisStreamTransport], wrapped with the topic, when a
+	// subscription misses frames because the stream no longer has them.
+	ErrStreamGap = errors.New("transport: the stream no longer has all frames since the last one, some are missed")
+
 	// ErrSnapshotDirInUse is wrapped by the error of [WithSnapshotFile] when another transport, of any process,
 	// has the directory open.
 	ErrSnapshotDirInUse = errors.New("transport: snapshot directory is in use")

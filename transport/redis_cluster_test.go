@@ -5,6 +5,7 @@ package transport_test
 import (
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/podshare/podshare/internal/redistest"
@@ -41,17 +42,22 @@ func TestRedisSubscriptionFollowsItsSlot(t *testing.T) {
 	client := redistest.ClusterClient(t, servers)
 	p := newRedisPod(t, transport.RedisOptions{Client: client})
 	p.wantToHear("before")
+	moveRedisSlot(t, servers, client)
+	p.wantLink(false)
+	p.wantLink(true)
+	p.wantToHear("after")
+}
 
-	slot := client.ClusterKeySlot(t.Context(), "{podshare:topic}:frames").Val()
+// moveRedisSlot gives the slot of "topic" to another server.
+func moveRedisSlot(t *testing.T, servers []*redistest.Server, client *redis.ClusterClient) {
+	t.Helper()
+	slot := client.ClusterKeySlot(t.Context(), "{podshare:topic}").Val()
 	owner := servers[int(slot)*len(servers)/16384]
 	next := servers[(int(slot)*len(servers)/16384+1)%len(servers)]
 	id := next.Client().ClusterMyID(t.Context()).Val()
 	for _, s := range []*redistest.Server{next, owner} {
 		require.NoError(t, s.Client().Do(t.Context(), "cluster", "setslot", slot, "node", id).Err())
 	}
-	p.wantLink(false)
-	p.wantLink(true)
-	p.wantToHear("after")
 }
 
 func TestRedisSubscriptionSurvivesAFailover(t *testing.T) {

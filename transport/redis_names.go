@@ -9,6 +9,7 @@ import (
 // redisNames makes the names of channels and keys:
 //
 //	{<prefix>:<topic>}:frames            channel
+//	{<prefix>:<topic>}:stream            stream
 //	{<prefix>:<topic>}:snapshot          string
 //	{<prefix>:<topic>}:rows:<section>    hash
 //
@@ -24,6 +25,7 @@ func newRedisNames(prefix string) redisNames {
 }
 
 func (n redisNames) channel(topic string) string  { return n.of(topic) + "frames" }
+func (n redisNames) stream(topic string) string   { return n.of(topic) + "stream" }
 func (n redisNames) snapshot(topic string) string { return n.of(topic) + "snapshot" }
 
 func (n redisNames) rows(topic string, section podshare.SnapshotSection) string {

@@ -11,13 +11,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/podshare/podshare"
 	"github.com/podshare/podshare/internal/redistest"
 	"github.com/podshare/podshare/transport"
+	"github.com/podshare/podshare/transport/transporttest"
 )
+
+// anyRedis is either kind of transport.
+type anyRedis interface {
+	transporttest.Table
+	podshare.ConnectionNotifier
+}
 
 // redisPod is a transport, its subscription to "topic", and what it was told.
 type redisPod struct {
-	*transport.RedisTransport
+	anyRedis
 	t      *testing.T
 	frames <-chan []byte
 	links  chan bool // what NotifyConnection said
@@ -26,9 +34,15 @@ type redisPod struct {
 
 func newRedisPod(t *testing.T, opts transport.RedisOptions) *redisPod {
 	t.Helper()
-	p := &redisPod{t: t, links: make(chan bool, 1000), errs: &reports{}}
-	opts.OnError = p.errs.add
-	p.RedisTransport = newRedis(t, opts)
+	errs := &reports{}
+	opts.OnError = errs.add
+	return startRedisPod(t, newRedis(t, opts), errs)
+}
+
+// startRedisPod listens and subscribes; errs is what the transport reports to.
+func startRedisPod(t *testing.T, tr anyRedis, errs *reports) *redisPod {
+	t.Helper()
+	p := &redisPod{anyRedis: tr, t: t, links: make(chan bool, 1000), errs: errs}
 	t.Cleanup(func() { assert.NoError(t, p.Close()) })
 	p.NotifyConnection(t.Context(), "topic", func(connected bool) { p.links <- connected })
 	var err error
