@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -116,8 +117,9 @@ func (r *redisStreamReader) read(ctx context.Context, client *redis.Client, coun
 	if errors.Is(err, redis.Nil) {
 		err = r.locate(within, client, true)
 	}
+	var netErr net.Error
 	switch {
-	case err != nil && within.Err() != nil && ctx.Err() == nil:
+	case errors.As(err, &netErr) && netErr.Timeout():
 		return nil, errRedisSilent
 	case err != nil:
 		return nil, explainRedisStream(err)

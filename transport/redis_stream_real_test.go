@@ -136,7 +136,7 @@ func TestRedisStreamTellsOfAGapAfterACrashWithoutData(t *testing.T) {
 func TestRedisStreamTellsOfAGapWhenTheStreamIsAnOlderOne(t *testing.T) {
 	server := redistest.Start(t)
 	opts := redisAt(server.Addr)
-	opts.PingInterval = 50 * time.Millisecond
+	opts.PingInterval = 300 * time.Millisecond // how soon an idle reader looks
 	p := newRedisStreamPod(t, opts)
 	admin := server.Client()
 	add := func(id, prev, frame string) {
