@@ -2,6 +2,8 @@
 // (sync.Map, xsync, otter) and with the usual design of a replicated map (package naive). Every benchmark
 // prints both sides in one run: absolute figures drift with the machine, ratios hold.
 //
-//	go test -bench . ./...        # all, about 90 s
+// Benchmarks named Redis run a redis-server on loopback, and are skipped where none is installed.
+//
+//	go test -bench . ./...        # all, about two minutes
 //	go run ./cmd/report           # five runs, medians, RESULTS.md
 package bench

@@ -43,6 +43,7 @@ func goals() []goal {
 		snapshot  = "Snapshot/changed="
 		memory    = "Memory/entries=1000000/impl="
 		replicate = "Replicate/writers="
+		redis     = "Redis"
 	)
 	gs := []goal{}
 	for _, keys := range []string{"10000", "1000000"} {
@@ -67,16 +68,27 @@ func goals() []goal {
 		goal{"Sets a second to one peer, 64 writers", 1e6, true, "sets/s", func(get getter) float64 { return get(replicate+"64/impl=podshare", "sets/s") }},
 		atLeast("Throughput to one peer against naive, 1 writer", 10, "sets/s", replicate+"1/impl=podshare", replicate+"1/impl=naive"),
 		atLeast("Throughput to one peer against naive, 64 writers", 10, "sets/s", replicate+"64/impl=podshare", replicate+"64/impl=naive"),
+		atLeast("Throughput through Redis against PUBLISH, 64 writers", 7, "sets/s", redis+"Replicate/writers=64/impl=podshare", redis+"Replicate/writers=64/impl=publish"),
+		atMost("Set to event through Redis against PUBLISH, p50", 1.15, "p50-us", redis+"Propagate/writers=1/impl=podshare", redis+"Propagate/writers=1/impl=publish"),
 		goal{"Memory of an entry", 180, false, "B", func(get getter) float64 { return get(memory+"podshare", "B/entry") }},
 		atMost("Processor time of a forced collection against naive", 1, "cpu-ms/op", memory+"podshare", memory+"naive"),
 		goal{"Snapshot, 10 of 100,000 changed, bytes moved against a full one", 0.001, false, "×", func(get getter) float64 {
 			moved := get(snapshot+"10/impl=podshare", "stored-B/op") + get(snapshot+"10/impl=podshare", "fetched-B/op")
 			return moved / get(snapshot+"10/impl=podshare", "full-B")
 		}},
+		redisSnapshot("1"), redisSnapshot("10"),
 		repair("1"), repair("100"), repair("10000"),
 		above("1,000 watchers of other keys add to a write", 30, "ns/op", "WatchOthers/watchers=1000/impl=podshare", "WatchOthers/watchers=0/impl=podshare"),
 		atMost("Fan-out to 1,000 watchers against raw channel sends", 1.3, "ns/op", "WatchFanOut/watchers=1000/impl=podshare", "WatchFanOut/watchers=1000/impl=channels"),
 	)
+}
+
+// redisSnapshot compares what all pods move with what the snapshot holds.
+func redisSnapshot(pods string) goal {
+	name := "RedisSnapshot/pods=" + pods + "/impl=podshare"
+	return goal{"Snapshot in Redis, 10 of 100,000 changed, pods: " + pods + ", bytes moved against keys and values", 0.001, false, "×", func(get getter) float64 {
+		return get(name, "moved-B") / get(name, "held-B")
+	}}
 }
 
 // repair compares what moved with 1.3 times the payload and 16 bytes for each of the two origins.
