@@ -6,6 +6,8 @@
 //
 // [MemoryTransport] connects the stores of one process: tests, examples, programs of a single pod.
 //
+// [RedisTransport] connects pods through Redis.
+//
 // [WithSnapshotFile] wraps any of them: its snapshots are also kept in files, and survive a restart of the whole
 // fleet.
 //
