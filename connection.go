@@ -2,6 +2,7 @@ package podshare
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -9,6 +10,7 @@ import (
 type connection struct {
 	lost  int   // how many are
 	since int64 // monotonic ns at which the first of these was lost
+	back  int64 // monotonic ns at which all were there again last
 }
 
 // afterReconnect is within which time a pod whose connection is there again sends a heartbeat, for each pod that may
@@ -48,6 +50,7 @@ func (r *replica[T]) reconnected(at instant, connected bool) {
 		return
 	}
 	if c.lost--; c.lost == 0 {
+		c.back = at.mono
 		r.unstored.look = true // what is stored may be gone with the server that kept it
 		r.hurryBeat(at, afterReconnect*time.Duration(len(r.peers.list)+1))
 		r.watchHealth(at)
@@ -57,4 +60,11 @@ func (r *replica[T]) reconnected(at instant, connected bool) {
 // disconnected reports whether a connection has been lost for longer than a heartbeat.
 func (r *replica[T]) disconnected(at instant) bool {
 	return r.connection.lost > 0 && at.mono-r.connection.since > r.interval()
+}
+
+// noWordYet reports whether a store that was cut off has heard none of the others since its connection is there again: it
+// cannot know yet what it missed, and they may be without theirs.
+func (r *replica[T]) noWordYet() bool {
+	return r.health.state == CutOff && len(r.peers.list) > 0 &&
+		!slices.ContainsFunc(r.peers.list, func(p *peer) bool { return p.heard >= r.connection.back })
 }

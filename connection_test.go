@@ -79,3 +79,33 @@ func TestLostConnectionIsBeingCutOff(t *testing.T) {
 		require.Equal(t, podshare.Alone, a.Health().State)
 	})
 }
+
+// A store that is connected again is cut off until it hears somebody: the others may not be connected yet, and what it
+// missed is not here.
+func TestCutOffEndsWithTheFirstWordOfAnother(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log errorLog
+		net := newNetwork(t, 1)
+		tr := &announcing{Transport: net.Pod("b")}
+		a, b := open(t, net.Pod("a"), "a"), open(t, tr, "b", log.to())
+		pass(5 * time.Second)
+		require.Equal(t, podshare.Synced, b.Health().State)
+		net.Cut("b")
+		tr.say(false)
+		pass(2 * time.Second)
+		require.Equal(t, podshare.CutOff, b.Health().State)
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		tr.say(true) // its own connection is there, that of a is not
+		pass(500 * time.Millisecond)
+		require.Equal(t, podshare.CutOff, b.Health().State)
+		pass(5 * time.Second)
+		require.Equal(t, podshare.CutOff, b.Health().State)
+		net.Heal()
+		pass(threeHeartbeats)
+		require.Equal(t, podshare.Synced, b.Health().State)
+		requireHolds(t, b, "k", "v")
+		require.Equal(t, []podshare.HealthError{
+			{From: podshare.Synced, To: podshare.CutOff}, {From: podshare.CutOff, To: podshare.Synced},
+		}, log.heard())
+	})
+}

@@ -14,7 +14,7 @@ const (
 	// Behind: something that another pod announced has been missing for longer than a heartbeat.
 	Behind
 	// CutOff: other pods were heard, did not say goodbye, and have been silent for three heartbeats; or the transport
-	// has ended the subscription, or says that its connection is lost.
+	// has ended the subscription, or says that its connection is lost; and after that until one of them is heard.
 	CutOff
 )
 
@@ -94,7 +94,7 @@ func (r *replica[T]) watchHealth(at instant) {
 	}
 	state := Synced
 	switch {
-	case r.cutOff(), r.deaf, r.disconnected(at):
+	case r.cutOff(), r.deaf, r.disconnected(at), r.noWordYet():
 		state = CutOff
 	case len(r.peers.list) == 0:
 		state = Alone
