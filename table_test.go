@@ -226,6 +226,35 @@ func TestTableThatIsFlushedIsWholeAgainAfterTheNextWrite(t *testing.T) {
 	})
 }
 
+// Of a table of which one half is gone, evicted or deleted, the other says nothing: not that all keys are dead.
+func TestTableThatLostOneHalfKillsNothing(t *testing.T) {
+	for _, lost := range []podshare.SnapshotSection{podshare.SnapshotEntries, podshare.SnapshotVector} {
+		t.Run(string(lost), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				frames, table := newMemory(t), newMemory(t)
+				a := open(t, with(frames, table), "a")
+				require.NoError(t, a.SetMany(t.Context(), map[string]string{"k": "v", "l": "v"}))
+				pass(5 * time.Minute)
+				rows := tableRows(t, table)
+				for name := range rows {
+					if name.Section == lost {
+						delete(rows, name)
+					}
+				}
+				setRows(t, table, rows)
+				require.NoError(t, a.Refresh(t.Context()))
+				require.Equal(t, map[string]string{"k": "v", "l": "v"}, a.Snapshot())
+				b := open(t, with(frames, table), "b")
+				pass(5 * time.Minute)
+				want := map[string]string{"k": "v", "l": "v"}
+				require.Equal(t, want, a.Snapshot())
+				require.Equal(t, want, b.Snapshot())
+				require.Equal(t, want, inTable(t, table))
+			})
+		})
+	}
+}
+
 // A row that is damaged is noticed by whoever reads it, kills nothing by what it does not say, and is replaced: within
 // minutes the table is whole, and stays so.
 func TestDamagedRowIsReplaced(t *testing.T) {

@@ -26,7 +26,7 @@ func (m *tableMerge[T]) run(ctx context.Context) error {
 		return err
 	}
 	m.c.errs = nil // they come again
-	for rows := range slices.Chunk(m.c.rows, m.maxRows) {
+	for rows := range slices.Chunk(m.c.rows, m.maxRows/4) {
 		if err := m.retried(ctx, func() error { return m.step(ctx, rows, true) }); err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func (m *tableMerge[T]) run(ctx context.Context) error {
 	}
 	m.st.head = changes[0].Head
 	m.st.vector = m.st.vector.joined(m.c.seen)
-	for rows := range slices.Chunk(m.again, m.maxRows) {
+	for rows := range slices.Chunk(m.again, m.maxRows/4) {
 		if err := m.step(ctx, rows, false); err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (m *tableMerge[T]) whole(ctx context.Context, name RowName, head []byte) (S
 }
 
 func (m *tableMerge[T]) heads(ctx context.Context, names []RowName) (heads [][]byte, err error) {
-	for part := range slices.Chunk(names, m.maxRows) {
+	for part := range slices.Chunk(names, m.maxRows/4) {
 		some, err := m.table.SnapshotHeads(ctx, m.topic, part)
 		if err != nil {
 			return nil, m.wrap(err)

@@ -59,17 +59,3 @@ func BenchmarkRedisTable(b *testing.B) {
 		b.Logf("slow on the server: %v %.10s, %d arguments", s.Duration, s.Args[0], len(s.Args))
 	}
 }
-
-func BenchmarkRedisPublish(b *testing.B) {
-	server := redistest.Start(b)
-	tr, err := transport.NewRedisTransport(transport.RedisOptions{Addr: server.Addr})
-	require.NoError(b, err)
-	defer tr.Close()
-	frames, err := tr.Subscribe(b.Context(), "topic")
-	require.NoError(b, err)
-	frame := make([]byte, 200)
-	for b.Loop() {
-		require.NoError(b, tr.Publish(b.Context(), "topic", frame))
-		<-frames
-	}
-}
