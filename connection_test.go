@@ -92,8 +92,10 @@ func TestCutOffEndsWithTheFirstWordOfAnother(t *testing.T) {
 		require.Equal(t, podshare.Synced, b.Health().State)
 		net.Cut("b")
 		tr.say(false)
-		pass(2 * time.Second)
-		require.Equal(t, podshare.CutOff, b.Health().State)
+		for b.Health().State != podshare.CutOff { // before it forgets a
+			pass(100 * time.Millisecond)
+		}
+		require.NotEmpty(t, b.Health().Peers)
 		require.NoError(t, a.Set(t.Context(), "k", "v"))
 		tr.say(true) // its own connection is there, that of a is not
 		pass(500 * time.Millisecond)
