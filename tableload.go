@@ -27,9 +27,6 @@ func (t *tableSnapshot[T]) scan(ctx context.Context, each func(row *SnapshotRow,
 	err = t.table.ScanSnapshot(ctx, t.topic, SnapshotEntries, func(rows []SnapshotRow) error {
 		var parsed []rowRecords[T]
 		for i := range rows {
-			if rows[i].Key == "" {
-				continue // the anchor
-			}
 			row, err := t.openRow(&rows[i])
 			if each != nil {
 				each(&rows[i], err != nil)

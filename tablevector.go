@@ -18,7 +18,6 @@ var errDamagedTable = errors.New("podshare: the stored snapshot is damaged, and 
 // tableState is what was read of a table's vector section.
 type tableState struct {
 	head    []byte // of the row that describes the table; nil: there is none
-	anchor  []byte // of its twin among the entries, which is gone if all of them are; nil: there is none
 	floor   int64
 	vector  tableVector // what it covers
 	stored  tableVector // what its rows say, though it may be damaged
@@ -40,7 +39,7 @@ func (t *tableSnapshot[T]) read(ctx context.Context, c *rowCapture[T]) (*tableSt
 		return st, err
 	}
 	st := &tableState{vector: maps.Clone(t.covered)} // what is not read counts as unchanged
-	names := []RowName{{SnapshotVector, ""}, {SnapshotEntries, ""}}
+	names := []RowName{{SnapshotVector, ""}}
 	for id, o := range c.seen {
 		if !t.covered.includes(id, o) {
 			names = append(names, RowName{SnapshotVector, string(wire.VectorRowName(id))})
@@ -53,10 +52,7 @@ func (t *tableSnapshot[T]) read(ctx context.Context, c *rowCapture[T]) (*tableSt
 			return nil, t.wrap(err)
 		}
 		for i, head := range heads {
-			switch {
-			case names[i].Section == SnapshotEntries:
-				st.anchor = head
-			case head != nil:
+			if head != nil {
 				t.parse(st, names[i].Key, head)
 			}
 		}
@@ -67,12 +63,7 @@ func (t *tableSnapshot[T]) read(ctx context.Context, c *rowCapture[T]) (*tableSt
 
 func (t *tableSnapshot[T]) readWhole(ctx context.Context) (*tableState, error) {
 	st := &tableState{vector: tableVector{}, whole: true}
-	heads, err := t.table.SnapshotHeads(ctx, t.topic, []RowName{{SnapshotEntries, ""}})
-	if err != nil {
-		return st, t.wrap(err)
-	}
-	st.anchor = heads[0]
-	err = t.table.ScanSnapshot(ctx, t.topic, SnapshotVector, func(rows []SnapshotRow) error {
+	err := t.table.ScanSnapshot(ctx, t.topic, SnapshotVector, func(rows []SnapshotRow) error {
 		for i := range rows {
 			t.parse(st, rows[i].Key, rows[i].Head)
 		}
@@ -142,7 +133,7 @@ func (st *tableState) judge() {
 	if st.stored == nil {
 		st.stored = st.vector
 	}
-	if st.foreign || st.head != nil && st.anchor != nil && !st.lost {
+	if st.foreign || st.head != nil && !st.lost {
 		return
 	}
 	st.lost, st.floor, st.vector = true, 0, tableVector{}
@@ -160,6 +151,10 @@ func (st *tableState) counts(id wire.ID, seq uint64) bool {
 // look compares the whole vector with what this store has seen. What the table covers, and this store has not seen when
 // it looks again either, comes from a pod that is gone: it is loaded.
 func (t *tableSnapshot[T]) look(ctx context.Context, c *rowCapture[T], st *tableState) error {
+	// To a table that only scans are made of nothing happens, else it would be given up in the end.
+	if _, err := t.table.SnapshotHeads(ctx, t.topic, []RowName{{SnapshotVector, ""}}); err != nil {
+		return t.wrap(err)
+	}
 	missed := t.missing
 	t.missing = tableVector{}
 	known := c.seen.joined(t.tried)
@@ -213,13 +208,9 @@ func (st *tableState) follows(before *tableState, seen tableVector) bool {
 func (m *tableMerge[T]) vectorChanges() (changes []RowChange) {
 	t, c, st := m.tableSnapshot, m.c, m.st
 	table := wire.TableHead{Floor: max(st.floor, c.floor), Codec: t.codec.nameBytes}
-	head := wire.AppendTableHead(nil, &table)
-	changes = append(changes, RowChange{RowName: RowName{SnapshotVector, ""}, Was: st.head, Head: head})
-	if anchor := st.anchor; anchor == nil {
-		changes = append(changes, RowChange{RowName: RowName{SnapshotEntries, ""}, Head: head})
-	} else {
-		changes = append(changes, RowChange{RowName: RowName{SnapshotEntries, ""}, Was: anchor, Head: anchor})
-	}
+	changes = append(changes, RowChange{
+		RowName: RowName{SnapshotVector, ""}, Was: st.head, Head: wire.AppendTableHead(nil, &table),
+	})
 	for id, o := range c.seen {
 		if st.vector.includes(id, o) {
 			continue
