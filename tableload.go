@@ -25,6 +25,7 @@ func (t *tableSnapshot[T]) scan(ctx context.Context, each func(row *SnapshotRow,
 	}
 	var updates []update[T]
 	err = t.table.ScanSnapshot(ctx, t.topic, SnapshotEntries, func(rows []SnapshotRow) error {
+		rows = slices.DeleteFunc(rows, func(row SnapshotRow) bool { return row.Key == "" }) // the twin of the table's head
 		var parsed []rowRecords[T]
 		for i := range rows {
 			row, err := t.openRow(&rows[i])

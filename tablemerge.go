@@ -39,7 +39,7 @@ func (m *tableMerge[T]) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.st.head = changes[0].Head
+	m.st.head, m.st.twin = changes[0].Head, changes[1].Head
 	m.st.vector = m.st.vector.joined(m.c.seen)
 	for rows := range slices.Chunk(m.again, m.maxRows/4) {
 		if err := m.step(ctx, rows, false); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/podshare/podshare/internal/wire"
@@ -18,6 +19,8 @@ var errDamagedTable = errors.New("podshare: the stored snapshot is damaged, and 
 // tableState is what was read of a table's vector section.
 type tableState struct {
 	head    []byte // of the row that describes the table; nil: there is none
+	twin    []byte // of the row that says so among the keys: they can be lost without the vector
+	id      uint64 // of the table; 0: it is lost
 	floor   int64
 	vector  tableVector // what it covers
 	stored  tableVector // what its rows say, though it may be damaged
@@ -39,7 +42,7 @@ func (t *tableSnapshot[T]) read(ctx context.Context, c *rowCapture[T]) (*tableSt
 		return st, err
 	}
 	st := &tableState{vector: maps.Clone(t.covered)} // what is not read counts as unchanged
-	names := []RowName{{SnapshotVector, ""}}
+	names := []RowName{{SnapshotVector, ""}, {SnapshotEntries, ""}}
 	for id, o := range c.seen {
 		if !t.covered.includes(id, o) {
 			names = append(names, RowName{SnapshotVector, string(wire.VectorRowName(id))})
@@ -52,7 +55,10 @@ func (t *tableSnapshot[T]) read(ctx context.Context, c *rowCapture[T]) (*tableSt
 			return nil, t.wrap(err)
 		}
 		for i, head := range heads {
-			if head != nil {
+			switch {
+			case names[i].Section == SnapshotEntries:
+				st.twin = head
+			case head != nil:
 				t.parse(st, names[i].Key, head)
 			}
 		}
@@ -69,9 +75,17 @@ func (t *tableSnapshot[T]) readWhole(ctx context.Context) (*tableState, error) {
 		}
 		return nil
 	})
+	if err != nil {
+		return st, t.wrap(err)
+	}
+	twin, err := t.table.SnapshotHeads(ctx, t.topic, []RowName{{SnapshotEntries, ""}})
+	if err != nil {
+		return st, t.wrap(err)
+	}
+	st.twin = twin[0]
 	st.lost = t.broken.Load()
 	t.judge(st)
-	return st, t.wrap(err)
+	return st, nil
 }
 
 func (t *tableSnapshot[T]) wrap(err error) error {
@@ -96,7 +110,7 @@ func (t *tableSnapshot[T]) parse(st *tableState, name string, head []byte) {
 			t.host.report(fmt.Errorf("%w: stored snapshot has %.64q, this store %q", ErrCodecMismatch,
 				h.Codec, t.codec.nameBytes))
 		default:
-			st.floor = h.Floor
+			st.id, st.floor = h.Table, h.Floor
 		}
 		return
 	}
@@ -133,10 +147,11 @@ func (st *tableState) judge() {
 	if st.stored == nil {
 		st.stored = st.vector
 	}
-	if st.foreign || st.head != nil && !st.lost {
+	twin, err := wire.ParseTableHead(st.twin)
+	if st.foreign || st.head != nil && !st.lost && err == nil && twin.Table == st.id {
 		return
 	}
-	st.lost, st.floor, st.vector = true, 0, tableVector{}
+	st.lost, st.id, st.floor, st.vector = true, 0, 0, tableVector{}
 	for id, o := range st.stored {
 		st.vector[id] = &tableOrigin{row: o.row}
 	}
@@ -151,10 +166,6 @@ func (st *tableState) counts(id wire.ID, seq uint64) bool {
 // look compares the whole vector with what this store has seen. What the table covers, and this store has not seen when
 // it looks again either, comes from a pod that is gone: it is loaded.
 func (t *tableSnapshot[T]) look(ctx context.Context, c *rowCapture[T], st *tableState) error {
-	// To a table that only scans are made of nothing happens, else it would be given up in the end.
-	if _, err := t.table.SnapshotHeads(ctx, t.topic, []RowName{{SnapshotVector, ""}}); err != nil {
-		return t.wrap(err)
-	}
 	missed := t.missing
 	t.missing = tableVector{}
 	known := c.seen.joined(t.tried)
@@ -178,7 +189,7 @@ func (t *tableSnapshot[T]) look(ctx context.Context, c *rowCapture[T], st *table
 // follows reports whether st is of the same table as before and covers, beyond that, no write as old as a delete that
 // was collected here: such a write may be dead without anybody here knowing its key.
 func (st *tableState) follows(before *tableState, seen tableVector) bool {
-	if st.lost || before.lost {
+	if st.lost || before.lost || st.id != before.id {
 		return false
 	}
 	for id, o := range before.vector {
@@ -207,10 +218,16 @@ func (st *tableState) follows(before *tableState, seen tableVector) bool {
 // vectorChanges is what becomes of the vector section: it covers besides what this store covers.
 func (m *tableMerge[T]) vectorChanges() (changes []RowChange) {
 	t, c, st := m.tableSnapshot, m.c, m.st
-	table := wire.TableHead{Floor: max(st.floor, c.floor), Codec: t.codec.nameBytes}
-	changes = append(changes, RowChange{
-		RowName: RowName{SnapshotVector, ""}, Was: st.head, Head: wire.AppendTableHead(nil, &table),
-	})
+	table := wire.TableHead{Table: st.id, Floor: max(st.floor, c.floor), Codec: t.codec.nameBytes}
+	if st.lost {
+		table.Table = rand.Uint64() //nolint:gosec // tells tables apart
+	}
+	head := wire.AppendTableHead(nil, &table)
+	twin := RowChange{RowName: RowName{SnapshotEntries, ""}, Was: st.twin, Head: st.twin}
+	if st.lost {
+		twin.Head = head
+	}
+	changes = append(changes, RowChange{RowName: RowName{SnapshotVector, ""}, Was: st.head, Head: head}, twin)
 	for id, o := range c.seen {
 		if st.vector.includes(id, o) {
 			continue

@@ -88,11 +88,13 @@ func ParseVectorHead(name, head []byte) (VectorEntry, error) {
 	return e, r.end()
 }
 
-// TableHead describes stored state that is kept in rows. The name of its row is empty, among those of the vector.
+// TableHead describes stored state that is kept in rows. The name of its row is empty. It stands among those of the
+// vector and, the same, among those of the keys: what differs there was not stored together.
 //
-//	version uint | floor u64 | codec str
+//	version uint | table u64 | floor u64 | codec str
 type TableHead struct {
 	Version uint8  // of the rows: Version
+	Table   uint64 // drawn at random when the table was begun: after a loss it is another one
 	Floor   int64  // as in Snapshot
 	Codec   []byte // which encoded the values
 }
@@ -100,8 +102,9 @@ type TableHead struct {
 // AppendTableHead appends the head of the row that describes the table. The version is the one that this package writes.
 func AppendTableHead(dst []byte, t *TableHead) []byte {
 	start := len(dst)
-	b := appendArray(dst, 3+1)
-	b = appendStr(appendUint64(appendUint(b, uint64(Version)), uint64(t.Floor)), t.Codec)
+	b := appendArray(dst, 4+1)
+	b = appendUint64(appendUint64(appendUint(b, uint64(Version)), t.Table), uint64(t.Floor))
+	b = appendStr(b, t.Codec)
 	return sealHead(b, start, nil)
 }
 
@@ -115,9 +118,10 @@ func ParseTableHead(head []byte) (TableHead, error) {
 	if r.ok() && t.Version > Version {
 		return t, ErrVersion
 	}
-	if n != 3 || t.Version == 0 {
+	if n != 4 || t.Version == 0 {
 		r.fail("table")
 	}
+	t.Table = r.uint64("table id")
 	t.Floor, t.Codec = r.stamp("table floor"), r.str("table codec")
 	return t, r.end()
 }

@@ -31,7 +31,7 @@ func heads() map[string]struct {
 	want       any
 } {
 	parts, entry := rowParts(), vectorRow()
-	table := wire.TableHead{Version: wire.Version, Floor: 1 << 60, Codec: []byte("json")}
+	table := wire.TableHead{Version: wire.Version, Table: 1 << 63, Floor: 1 << 60, Codec: []byte("json")}
 	return map[string]struct {
 		name, head []byte
 		parse      func(name, head []byte) (any, error)
