@@ -236,21 +236,21 @@ func (c *rowCapture[T]) encodeRow(key string, stored *SnapshotRow, out joined) (
 	heads := make([]wire.RowPart, 0, len(c.next))
 	for i := range c.next {
 		p := &c.next[i]
-		switch {
-		case p.mine == nil:
+		if p.mine == nil {
 			if !c.carryOver(&p.RowPart, &from, &old.RecordList) {
 				out.damaged = true
 				continue
 			}
-		default:
-			encoded, err := c.encodedLive(p.mine)
-			if err != nil {
-				c.errs = append(c.errs, &KeyError{Key: key, Err: err})
-				c.leaveOut(key, p.mine)
-				continue
-			}
-			c.add(unsafeBytes(key), p.mine.write, p.mine.deadline, p.mine.batch, p.mine.replaced, encoded)
+			heads = append(heads, p.RowPart)
+			continue
 		}
+		encoded, err := c.encodedLive(p.mine)
+		if err != nil {
+			c.errs = append(c.errs, &KeyError{Key: key, Err: err})
+			c.leaveOut(key, p.mine)
+			continue
+		}
+		c.add(unsafeBytes(key), p.mine.write, p.mine.deadline, p.mine.batch, p.mine.replaced, encoded)
 		heads = append(heads, p.RowPart)
 	}
 	if len(heads) == 0 {

@@ -88,7 +88,7 @@ func (w *simWatcher[T]) step(at instant) (ev Event[T], ok, open bool) {
 	}
 	for w.w.queue != nil {
 		if len(w.keys) > 0 {
-			for s.core.latchDue(at) { //nolint:revive // until nothing is past its time
+			for s.core.latchDue(at) { // until nothing is past its time
 			}
 			key := w.keys[0]
 			w.keys = w.keys[1:]

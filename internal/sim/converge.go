@@ -41,7 +41,8 @@ func (w *World) Converge() {
 		p.watch.steps = checkAllEvery - 1
 		p.checkStep()
 		for _, r := range p.readers {
-			for !r.take(1 << 10) { // one that lagged begins anew
+			for all := false; !all; { // one that lagged begins anew
+				all = r.take(1 << 10)
 			}
 		}
 	}

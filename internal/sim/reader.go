@@ -39,7 +39,7 @@ const longestStall = 15 * time.Second
 
 // read lets the pod have readers for the rest of its run.
 func (p *Pod) read() {
-	rng := rand.New(rand.NewPCG(p.world.Seed, p.id.Boot)) //nolint:gosec // a schedule
+	rng := rand.New(rand.NewPCG(p.world.Seed, p.id.Boot))
 	p.readers = nil
 	for _, o := range watches(watchKeys) {
 		r := &reader{WatchOptions: o, pod: p}

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,7 +79,7 @@ func TestDamagedHeadsOfRowsAreRefused(t *testing.T) {
 					require.Error(t, err, "bit %d of byte %d", bit, i)
 				}
 			}
-			_, err := h.parse(h.name, append(h.head[:len(h.head):len(h.head)], 0))
+			_, err := h.parse(h.name, append(slices.Clip(h.head), 0))
 			require.Error(t, err)
 			if kind != "table" {
 				other := append([]byte(nil), h.name...)
