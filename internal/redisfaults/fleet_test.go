@@ -136,13 +136,13 @@ func (f *fleet) settle() {
 	for _, p := range f.pods {
 		p.stop()
 	}
-	f.await("the pods to be equal", func(p *pod) bool { return maps.Equal(p.Snapshot(), f.pods[0].Snapshot()) })
+	f.await("the pods to be equal", func(p *pod) bool { return same(p, f.pods[0]) })
 	f.await("the pods to say that they are synced", func(p *pod) bool { return p.Health().State == podshare.Synced })
 	f.check(f.pods...)
 	require.Less(f.t, heapInUse(), f.heap+heapRoom, "memory of the fleet")
 
 	f.add(f.options())
-	f.await("a new pod to be equal", func(p *pod) bool { return maps.Equal(p.Snapshot(), f.pods[0].Snapshot()) })
+	f.await("a new pod to be equal", func(p *pod) bool { return same(p, f.pods[0]) })
 	f.check(f.pods...)
 	for _, p := range f.pods {
 		p.close()
@@ -155,6 +155,17 @@ func (f *fleet) settle() {
 
 	f.pods = nil
 	f.checkGone()
+}
+
+// same tells whether two pods hold the same, and also of deletes that a snapshot does not show.
+func same(a, b *pod) bool {
+	for n := range sharedKeys {
+		key := fmt.Sprintf("shared/%d", n)
+		if v, w := a.Version(key), b.Version(key); !v.Timestamp.Equal(w.Timestamp) || v.Origin != w.Origin {
+			return false
+		}
+	}
+	return maps.Equal(a.Snapshot(), b.Snapshot())
 }
 
 // kept returns what all pods wrote under keys of their own and did not delete.
@@ -219,7 +230,8 @@ func (f *fleet) checkShared(p *pod, key string) {
 		if !any {
 			continue
 		}
-		require.False(f.t, version.Timestamp.Before(wrote.version.Timestamp), "%s: %s holds an old version", key, p.NodeID())
+		require.False(f.t, version.Timestamp.Before(wrote.version.Timestamp),
+			"%s holds an old version of %s, %+v; %s wrote %+v", p.NodeID(), key, version, author.NodeID(), wrote)
 		if author.NodeID() == version.Origin {
 			require.Equal(f.t, wrote.version.Seq, version.Seq, "%s: %s", p.NodeID(), key)
 			require.Equal(f.t, wrote.value, value, "%s: %s", p.NodeID(), key)
