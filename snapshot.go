@@ -212,5 +212,8 @@ func (s *Store[T]) finalSnapshot(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the caller knows
 	}
+	if s.snapshots.table != nil {
+		s.lookAnew() // it may have been lost a moment ago
+	}
 	return s.persist(ctx)
 }

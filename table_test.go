@@ -226,6 +226,19 @@ func TestTableThatIsFlushedIsWholeAgainAfterTheNextWrite(t *testing.T) {
 	})
 }
 
+// A pod that closes looks whether the table is still there, though it wrote nothing.
+func TestTableThatIsFlushedIsWholeAgainWhenAPodCloses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		table := newMemory(t)
+		a := open(t, alone(t, table), "a")
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		pass(5 * time.Second)
+		setRows(t, table, nil)
+		require.NoError(t, a.Close())
+		require.Equal(t, map[string]string{"k": "v"}, inTable(t, table))
+	})
+}
+
 // Of a table of which one half is gone, evicted or deleted, the other says nothing: not that all keys are dead.
 func TestTableThatLostOneHalfKillsNothing(t *testing.T) {
 	for _, lost := range []podshare.SnapshotSection{podshare.SnapshotEntries, podshare.SnapshotVector} {
