@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -59,4 +60,60 @@ func (m *meter) FetchSnapshot(ctx context.Context, topic string) ([]byte, error)
 	data, err := m.Transport.FetchSnapshot(ctx, topic)
 	m.fetched.Add(int64(len(data)))
 	return data, err
+}
+
+// rowMeter is a meter that lets the rows of a snapshot pass, and counts them.
+type rowMeter struct {
+	*meter
+	table podshare.SnapshotTable
+}
+
+func (m *rowMeter) SnapshotHeads(ctx context.Context, topic string, names []podshare.RowName) ([][]byte, error) {
+	heads, err := m.table.SnapshotHeads(ctx, topic, names)
+	for i, head := range heads {
+		m.stored.Add(int64(len(names[i].Key))) // the question
+		m.fetched.Add(int64(len(head)))
+	}
+	return heads, err
+}
+
+func (m *rowMeter) SnapshotRows(ctx context.Context, topic string, names []podshare.RowName) ([]podshare.SnapshotRow, error) {
+	rows, err := m.table.SnapshotRows(ctx, topic, names)
+	m.fetched.Add(rowBytes(rows))
+	return rows, err
+}
+
+func (m *rowMeter) SwapSnapshotRows(ctx context.Context, topic string, changes []podshare.RowChange) (bool, error) {
+	defer m.snapshots.Add(1)
+	for _, c := range changes {
+		m.stored.Add(int64(len(c.Key) + len(c.Was) + len(c.Head) + len(c.Body)))
+	}
+	return m.table.SwapSnapshotRows(ctx, topic, changes)
+}
+
+func (m *rowMeter) ScanSnapshot(
+	ctx context.Context, topic string, section podshare.SnapshotSection, fn func(rows []podshare.SnapshotRow) error,
+) error {
+	return m.table.ScanSnapshot(ctx, topic, section, func(rows []podshare.SnapshotRow) error {
+		m.fetched.Add(rowBytes(rows))
+		return fn(rows)
+	})
+}
+
+// full is the size of all rows.
+func (m *rowMeter) full(ctx context.Context) (n int64, err error) {
+	for _, section := range []podshare.SnapshotSection{podshare.SnapshotVector, podshare.SnapshotEntries} {
+		err = errors.Join(err, m.table.ScanSnapshot(ctx, topic, section, func(rows []podshare.SnapshotRow) error {
+			n += rowBytes(rows)
+			return nil
+		}))
+	}
+	return n, err
+}
+
+func rowBytes(rows []podshare.SnapshotRow) (n int64) {
+	for i := range rows {
+		n += int64(len(rows[i].Key) + len(rows[i].Head) + len(rows[i].Body))
+	}
+	return n
 }

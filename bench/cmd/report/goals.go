@@ -56,7 +56,11 @@ func goals() []goal {
 		at := get + keys + "/writes=0/goroutines="
 		gs = append(gs, atLeast("Get, "+keys+" keys, throughput of two goroutines against one", 1.8, "ns/op", at+"1/impl=podshare", at+"2/impl=podshare"))
 	}
+	for _, key := range []string{"plain", "deadline"} {
+		gs = append(gs, atMost("Ref against Get, key: "+key, 0.25, "ns/op", "Ref/key="+key+"/impl=ref", "Ref/key="+key+"/impl=get"))
+	}
 	return append(gs,
+		above("Get of a key with a deadline on top of one without", 45, "ns/op", "GetPassing/key=deadline", "GetPassing/key=stays"),
 		above("Set on top of Marshal, JSON", 300, "ns/op", json+"podshare", json+"marshal"),
 		above("Set on top of Marshal, copying codec", 300, "ns/op", raw+"podshare", raw+"marshal"),
 		above("the same, ctx of a request", 300, "ns/op", request+"podshare", request+"marshal"),
