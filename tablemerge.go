@@ -113,12 +113,17 @@ func (m *tableMerge[T]) changes(ctx context.Context, rows []keyState[T], add, al
 		return nil, 0, err
 	}
 	var guards idSet
+	var bodies []SnapshotRow // of the row at i and those after it
 	size := 0
 	for i := range rows {
 		row := SnapshotRow{Head: heads[i]}
+		if len(bodies) > 0 {
+			row, bodies = bodies[0], bodies[1:]
+		}
 		next, err := m.c.join(&rows[i], &row, m.st.vector, add)
 		if errors.Is(err, errBodyNeeded) {
-			if row, err = m.whole(ctx, names[i], row.Head); err == nil {
+			if bodies, err = m.whole(ctx, names[i:], heads[i:]); err == nil {
+				row, bodies = bodies[0], bodies[1:]
 				next, err = m.c.join(&rows[i], &row, m.st.vector, add)
 			}
 		}
@@ -162,17 +167,21 @@ func (m *tableMerge[T]) changes(ctx context.Context, rows []keyState[T], add, al
 	return changes, done, nil
 }
 
-// whole reads the row that has a head.
-func (m *tableMerge[T]) whole(ctx context.Context, name RowName, head []byte) (SnapshotRow, error) {
-	rows, err := m.table.SnapshotRows(ctx, m.topic, []RowName{name})
-	switch {
-	case err != nil:
-		return SnapshotRow{}, m.wrap(err)
-	case !bytes.Equal(rows[0].Head, head):
-		return SnapshotRow{}, errOvertaken
-	default:
-		return rows[0], nil
+// maxBodies is how many rows are read whole at a time. If one is needed, those after it mostly are.
+const maxBodies = 64
+
+// whole reads the first of some rows whole, which must have the heads given.
+func (m *tableMerge[T]) whole(ctx context.Context, names []RowName, heads [][]byte) ([]SnapshotRow, error) {
+	rows, err := m.table.SnapshotRows(ctx, m.topic, names[:min(len(names), maxBodies)])
+	if err != nil {
+		return nil, m.wrap(err)
 	}
+	for i := range rows {
+		if !bytes.Equal(rows[i].Head, heads[i]) {
+			return nil, errOvertaken
+		}
+	}
+	return rows, nil
 }
 
 func (m *tableMerge[T]) heads(ctx context.Context, names []RowName) (heads [][]byte, err error) {
