@@ -9,6 +9,10 @@ type frameQueue struct {
 	frames chan []byte // closed by end
 	ended  bool
 	losing bool // a frame was lost since the queue was last half empty
+
+	most  int   // bytes that may wait, 0: any number. An empty queue takes a larger frame all the same
+	bytes int   // the sum of sizes
+	sizes []int // of the frames that wait, or did until lately, the oldest first; unused if most is 0
 }
 
 // fate is what became of an offered frame.
@@ -20,7 +24,7 @@ const (
 	lostFirst             // the queue was full for the first time in a while: worth a report
 )
 
-func (q *frameQueue) init(frames int) { q.frames = make(chan []byte, frames) }
+func (q *frameQueue) init(frames, bytes int) { q.frames, q.most = make(chan []byte, frames), bytes }
 
 // offer queues a frame if there is room.
 func (q *frameQueue) offer(msg []byte) fate {
@@ -31,19 +35,39 @@ func (q *frameQueue) offer(msg []byte) fate {
 	}
 	// A subscriber that takes one frame of a full queue has not caught up: without the wide margin each of
 	// its reads would bring another report.
-	if q.losing && len(q.frames) <= cap(q.frames)/2 {
+	q.settle()
+	if q.losing && len(q.frames) <= cap(q.frames)/2 && q.bytes <= q.most/2 {
 		q.losing = false
 	}
-	select {
-	case q.frames <- msg:
-		return taken
-	default:
+	if q.most == 0 || q.bytes == 0 || q.bytes+len(msg) <= q.most {
+		select {
+		case q.frames <- msg:
+			q.count(msg)
+			return taken
+		default:
+		}
 	}
 	if q.losing {
 		return lost
 	}
 	q.losing = true
 	return lostFirst
+}
+
+// count notes the size of a frame that was queued.
+func (q *frameQueue) count(msg []byte) {
+	if q.most > 0 {
+		q.sizes = append(q.sizes, len(msg))
+		q.bytes += len(msg)
+	}
+}
+
+// settle forgets the sizes of frames that the subscriber has taken since: it takes the oldest first.
+func (q *frameQueue) settle() {
+	for len(q.sizes) > len(q.frames) {
+		q.bytes -= q.sizes[0]
+		q.sizes = q.sizes[1:]
+	}
 }
 
 // end closes the channel, once.

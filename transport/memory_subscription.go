@@ -10,6 +10,6 @@ type memorySubscription struct {
 
 func newMemorySubscription(queueFrames int) *memorySubscription {
 	s := &memorySubscription{}
-	s.init(queueFrames)
+	s.init(queueFrames, 0) // frames are shared, not copied
 	return s
 }

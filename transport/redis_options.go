@@ -18,6 +18,9 @@ const (
 	defaultRedisSnapshotTTL = 30 * 24 * time.Hour
 	defaultRedisPing        = 3 * time.Second
 
+	// redisQueueBytes is how much of frames waits for the reader of a subscription by Pub/Sub.
+	redisQueueBytes = 64 << 20
+
 	// redisConnectTimeout bounds reaching a server and its first answer.
 	redisConnectTimeout = 5 * time.Second
 )
@@ -52,8 +55,8 @@ type RedisOptions struct {
 	// soon, and must not close the transport. A panic in it is discarded. By default nobody hears of them.
 	OnError func(error)
 
-	// QueueFrames is how many frames wait for the reader of a subscription. The default, also for zero and below, is
-	// 1024.
+	// QueueFrames is how many frames wait for the reader of a subscription, fewer if that would be more than 64 MiB. The
+	// default, also for zero and below, is 1024.
 	QueueFrames int
 
 	// SnapshotTTL is how long Redis keeps the snapshot of a topic that no store has touched, one server's clock

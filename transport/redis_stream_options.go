@@ -18,7 +18,7 @@ type RedisStreamOptions struct {
 	// RedisOptions are those of a [RedisTransport], with these differences: DB is where streams are as well, so that
 	// two fleets in two databases do not hear each other; a Client is a [redis.Client], with or without Sentinel, or a
 	// [redis.ClusterClient], and each subscription opens a connection by its options, without its hooks; what QueueFrames
-	// has no room for waits in the stream; PingInterval, at least 1 ms, is also how long a read waits for frames.
+	// has no room for waits in the stream, and its frames may be of any size; PingInterval, at least 1 ms, is also how long a read waits for frames.
 	RedisOptions
 
 	// MaxLen is how many frames the stream of a topic keeps for subscribers that are cut off or slow, give or take the

@@ -39,7 +39,7 @@ type redisReceiver func(ctx context.Context) error
 // counted ([RedisTransport.Dropped]) and reported. Other errors are those of [RedisTransport.Publish].
 func (t *RedisTransport) Subscribe(ctx context.Context, topic string) (<-chan []byte, error) {
 	c := &redisChannel{t: t, topic: topic}
-	c.queue.init(t.options.QueueFrames)
+	c.queue.init(t.options.QueueFrames, redisQueueBytes)
 	if err := t.begin(ctx, topic, c); err != nil {
 		return nil, err
 	}
