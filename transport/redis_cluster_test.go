@@ -3,6 +3,11 @@
 package transport_test
 
 import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -70,4 +75,45 @@ func TestRedisSubscriptionSurvivesAFailover(t *testing.T) {
 	require.Eventually(t, func() bool { return p.Publish(t.Context(), "topic", []byte("after")) == nil }, redisPatience, redisPoll)
 	p.wantFrame([]byte("after"))
 	require.EqualValues(t, 1, fleet.Replica.Client().PubSubNumSub(t.Context(), "{podshare:topic}:frames").Val()["{podshare:topic}:frames"])
+}
+
+// What docs/redis.md adds to the rights of both users on a Cluster is enough, and each part of it is asked for.
+func TestRedisNeedsFewRightsOnACluster(t *testing.T) {
+	servers := redistest.StartCluster(t)
+	doc, err := os.ReadFile("../docs/redis.md")
+	require.NoError(t, err)
+	added := regexp.MustCompile("On a Cluster add `(.*)`").FindAllStringSubmatch(string(doc), -1)
+	require.Len(t, added, 2)
+	open := func(client redis.UniversalClient, user string) (transporttest.Table, error) {
+		if user == "podshare" {
+			return transport.NewRedisTransport(transport.RedisOptions{Client: client})
+		}
+		return transport.NewRedisStreamTransport(through(client))
+	}
+	// use returns what the servers refused.
+	use := func(t *testing.T, user string, rule []string) (refused string, err error) {
+		t.Helper()
+		for _, s := range servers {
+			setRedisUser(t, s, user, rule)
+			require.NoError(t, s.Client().Do(t.Context(), "acl", "log", "reset").Err())
+		}
+		client := redis.NewClusterClient(&redis.ClusterOptions{
+			Addrs: []string{servers[0].Addr}, Username: user, Password: "secret", ContextTimeoutEnabled: true, DialerRetries: 1,
+		})
+		defer client.Close()
+		err = useRedis(t, func() (transporttest.Table, error) { return open(client, user) })
+		for _, s := range servers {
+			refused += fmt.Sprint(s.Client().Do(t.Context(), "acl", "log").Val())
+		}
+		return refused, err
+	}
+	for i, user := range []string{"podshare", "podshare-streams"} {
+		rule, more := redisRule(t, user), strings.Fields(added[i][1])
+		_, err := use(t, user, slices.Concat(rule, more))
+		require.NoError(t, err)
+		for j, part := range more {
+			refused, _ := use(t, user, slices.Concat(rule, slices.Delete(slices.Clone(more), j, j+1)))
+			require.Contains(t, refused, "object "+part[1:]+" ", "%s does without", user)
+		}
+	}
 }
