@@ -7,7 +7,8 @@ import "github.com/redis/go-redis/v9"
 // values at a time: Lua's unpack fails beyond 8,000.
 //
 // redisScriptHead is unpackRedisRow's head, false for a missing row. redisScriptRenew lets the hashes live on, both to
-// the same moment; not at each call, because it is a write that replicas get.
+// the same moment; not at each call, because it is a write that replicas get. Those that are to live for ever lose an
+// expiry that they have from an earlier SnapshotTTL.
 const (
 	redisScriptHead = `
 local function head(v)
@@ -21,7 +22,12 @@ end
 `
 	redisScriptRenew = `
 local function renew(ttl)
-	if ttl == 0 then return end
+	if ttl == 0 then
+		for _, key in ipairs(KEYS) do
+			if redis.call('PTTL', key) > 0 then redis.call('PERSIST', key) end
+		end
+		return
+	end
 	local due = false
 	for _, key in ipairs(KEYS) do
 		local left = redis.call('PTTL', key)

@@ -145,13 +145,21 @@ func TestRedisTableExpiresAsAWhole(t *testing.T) {
 	wantTTL(100 * time.Hour)
 }
 
+// Also one that was to expire once.
 func TestRedisTableIsKeptForEver(t *testing.T) {
 	server := miniredis.RunT(t)
-	tr := newRedis(t, transport.RedisOptions{Addr: server.Addr(), SnapshotTTL: -1})
-	defer tr.Close()
-	_, err := tr.SwapSnapshotRows(t.Context(), "topic", []podshare.RowChange{{RowName: redisRow("key"), Head: []byte("head")}})
-	require.NoError(t, err)
-	require.Zero(t, server.TTL(redisEntries))
+	server.SetTime(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	for i, ttl := range []time.Duration{-1, time.Hour, -1} {
+		tr := newRedis(t, transport.RedisOptions{Addr: server.Addr(), SnapshotTTL: ttl})
+		for _, section := range []podshare.SnapshotSection{podshare.SnapshotEntries, podshare.SnapshotVector} {
+			name := podshare.RowName{Section: section, Key: fmt.Sprint(i)}
+			_, err := tr.SwapSnapshotRows(t.Context(), "topic", []podshare.RowChange{{RowName: name, Head: []byte("head")}})
+			require.NoError(t, err)
+		}
+		require.NoError(t, tr.Close())
+		require.Equal(t, max(ttl, 0), server.TTL(redisEntries))
+		require.Equal(t, max(ttl, 0), server.TTL(redisVector))
+	}
 }
 
 // fillRedis makes rows k0, k1, ….
