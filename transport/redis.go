@@ -136,8 +136,9 @@ func (t *RedisTransport) FetchSnapshot(ctx context.Context, topic string) ([]byt
 // Dropped counts the frames that a subscriber missed because its queue was full.
 func (t *RedisTransport) Dropped() uint64 { return t.dropped.Load() }
 
-// Close ends every subscription and waits for their goroutines. A Client that was given to [NewRedisTransport] stays
-// open; a Publish that it is busy with ends by its time-outs. Further calls do nothing.
+// Close ends every subscription and waits for their goroutines, up to 5 seconds if one is just connecting to a server
+// that hangs. A Client that was given to [NewRedisTransport] stays open; a Publish that it is busy with ends by its
+// time-outs. Further calls do nothing.
 func (t *RedisTransport) Close() error { return t.close() }
 
 func (t *RedisTransport) closeOnce() error {
@@ -196,8 +197,16 @@ func (t *RedisTransport) failed(what, topic string, err error) error {
 		return nil
 	case errors.Is(err, redis.ErrClosed) && t.isClosed():
 		err = ErrClosed
+	case redis.HasErrorPrefix(err, "MOVED") && !t.followsSlots():
+		err = fmt.Errorf("the server is one of a Cluster, RedisOptions.Client must be a *redis.ClusterClient: %w", err)
 	}
 	return fmt.Errorf("redis: topic %q: %s: %w", topic, what, err)
+}
+
+// followsSlots tells whether the client is a Cluster's.
+func (t *RedisTransport) followsSlots() bool {
+	_, follows := t.client.(clusterMaster)
+	return follows
 }
 
 // report calls the error handler; the caller holds no lock.

@@ -77,6 +77,26 @@ func TestRedisSubscriptionSurvivesAFailover(t *testing.T) {
 	require.EqualValues(t, 1, fleet.Replica.Client().PubSubNumSub(t.Context(), "{podshare:topic}:frames").Val()["{podshare:topic}:frames"])
 }
 
+// Two of three servers have not the topic's slot, and a client of one server cannot follow where they point.
+func TestRedisSaysThatAServerIsOneOfACluster(t *testing.T) {
+	refused := 0
+	for _, s := range redistest.StartCluster(t) {
+		tr := newRedis(t, transport.RedisOptions{Addr: s.Addr})
+		_, subscribe := tr.Subscribe(t.Context(), "topic")
+		publish := tr.Publish(t.Context(), "topic", []byte("frame"))
+		_, heads := tr.SnapshotHeads(t.Context(), "topic", nil)
+		require.NoError(t, tr.Close())
+		if subscribe == nil {
+			continue
+		}
+		refused++
+		for _, err := range []error{subscribe, publish, heads} {
+			require.ErrorContains(t, err, "RedisOptions.Client must be a *redis.ClusterClient")
+		}
+	}
+	require.Equal(t, 2, refused)
+}
+
 // What docs/redis.md adds to the rights of both users on a Cluster is enough, and each part of it is asked for.
 func TestRedisNeedsFewRightsOnACluster(t *testing.T) {
 	servers := redistest.StartCluster(t)
