@@ -60,7 +60,8 @@ type RedisOptions struct {
 	QueueFrames int
 
 	// SnapshotTTL is how long Redis keeps the snapshot of a topic that no store has touched, one server's clock
-	// applying. The default, also for zero, is 30 days; if it is negative, snapshots are kept for ever.
+	// applying. The default, also for zero, is 30 days; if it is negative, snapshots are kept for ever. Stores that write
+	// nothing look every minute or two: less than some minutes loses snapshots of fleets that live.
 	SnapshotTTL time.Duration
 
 	// PingInterval is how often the connection of a subscription is asked whether it is alive. One that has been
