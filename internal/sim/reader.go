@@ -14,6 +14,7 @@ type reader struct {
 	pod    *Pod
 	from   Watcher
 	told   map[string]Event // by key: the latest
+	anew   map[string]bool  // keys that the pod forgot: what waited of them was older than what comes next
 	before map[string]bool  // keys that were held when a reader began that is not told of them
 	synced bool
 }
@@ -79,7 +80,7 @@ func (p *Pod) schedule(rng *rand.Rand, r *reader) {
 // begin watches from now on.
 func (r *reader) begin() {
 	r.from = r.pod.m.Watch(r.WatchOptions)
-	r.told, r.before, r.synced = map[string]Event{}, map[string]bool{}, !r.Initial
+	r.told, r.before, r.anew, r.synced = map[string]Event{}, map[string]bool{}, map[string]bool{}, !r.Initial
 	if !r.Initial {
 		for _, key := range r.pod.m.Keys() {
 			r.before[key] = true
@@ -159,6 +160,8 @@ func (r *reader) hear(e Event) {
 	case e.Kind != Set && last.Kind != Set && (known || !r.before[e.Key]):
 		r.fail("%s of %s (%v) after %q", e.Kind, e.Key, e.Version, last.Kind)
 	case !known || r.pod.world.Merge:
+	case order < 0 && r.anew[e.Key]:
+		delete(r.anew, e.Key)
 	case order < 0:
 		r.fail("versions of %s fall from %v to %v", e.Key, last.Version, e.Version)
 	case order == 0 && e.Kind == last.Kind && e.Value == last.Value:
@@ -200,6 +203,7 @@ func (r *reader) forgot(key string) {
 	if last, known := r.told[key]; known {
 		last.Version = Version{Seed: true} // below all others
 		r.told[key] = last
+		r.anew[key] = true
 	}
 }
 
