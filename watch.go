@@ -202,17 +202,17 @@ func (s *Store[T]) dispatch(kind EventKind, e *entry[T], fresh bool) {
 	if h.count == 0 {
 		return
 	}
+	one := h.keys[e.Key]
+	if len(h.all) == 0 && len(one) == 0 && len(h.lengths) == 0 {
+		return // watchers of other keys cost a write no more than this
+	}
 	ev := Event[T]{Kind: kind, Key: e.Key}
 	if kind == EventSet {
 		ev.Value = e.Val.value
 	}
-	if len(h.all) > 0 || len(h.keys[e.Key]) > 0 || len(h.lengths) > 0 {
-		s.sign(&ev, &e.Val.write)
-	}
+	s.sign(&ev, &e.Val.write)
 	s.sendTo(h.all, &ev, fresh)
-	if len(h.keys) > 0 {
-		s.sendTo(h.keys[e.Key], &ev, fresh)
-	}
+	s.sendTo(one, &ev, fresh)
 	for _, n := range h.lengths {
 		if len(e.Key) >= n.length {
 			s.sendTo(h.prefixes[e.Key[:n.length]], &ev, fresh)
