@@ -97,8 +97,6 @@ func TestLongListsCostMemoryInProportion(t *testing.T) {
 			list   wire.RecordList
 			vector = make([]wire.VectorEntry, n)
 			held   = make([]wire.HeldEntry, n)
-			counts = make([]wire.Count, n)
-			absent = make([][]byte, n)
 		)
 		for i := range n {
 			dots := []wire.Dot{{Origin: uint32(i), Seq: 1}, {Seq: 1}}
@@ -106,12 +104,11 @@ func TestLongListsCostMemoryInProportion(t *testing.T) {
 			list.Records = append(list.Records, wire.Record{Key: []byte("k"), Seq: 1, Value: []byte{}, Replaced: dots})
 			vector[i].Spans = []wire.Span{{First: 2, Last: 2}, {First: 4, Last: 4}}
 			held[i].Live, held[i].Dead = vector[i].Spans, vector[i].Spans
-			absent[i] = []byte("k")
 		}
 		for _, m := range []message{
 			&wire.Want{Vector: vector},
 			&wire.Have{Vector: vector, Held: held, RecordList: list},
-			&wire.Snapshot{Vector: vector, Counts: counts, Absent: absent, RecordList: list},
+			&wire.Snapshot{Vector: vector, RecordList: list},
 		} {
 			frame := appendMessage(t, nil, &h, m, false)
 			bytes := allocated(func() {

@@ -13,7 +13,7 @@ func data(record ...any) array { return array{array{array{"pod-2", 1}}, array{re
 
 // snapshotWith returns the fields of a snapshot, one of which is given.
 func snapshotWith(i int, field any) array {
-	fields := array{0, 0, 0, array{}, array{}, array{}, array{}, array{}}
+	fields := array{0, 0, array{}, array{}, array{}}
 	fields[i] = field
 	return fields
 }
@@ -34,7 +34,7 @@ func haveWith(i int, field any) array {
 	return fields
 }
 
-func vectorOf(entry ...any) array { return snapshotWith(3, array{entry}) }
+func vectorOf(entry ...any) array { return snapshotWith(2, array{entry}) }
 
 // Each case is intact msgpack with a good checksum, and breaks one rule.
 func TestWhatBreaksTheFormatIsRefusedByName(t *testing.T) {
@@ -128,10 +128,6 @@ func TestWhatBreaksTheFormatIsRefusedByName(t *testing.T) {
 		{"held entry too short", wire.KindHave, haveWith(7, array{array{1, 2, array{1, 2}}}), "held entry"},
 
 		{"unknown snapshot flag", wire.KindSnapshot, snapshotWith(0, 2), "snapshot flags"},
-		{"count too short", wire.KindSnapshot, snapshotWith(4, array{array{1, 300}}), "count"},
-		{"negative count", wire.KindSnapshot, snapshotWith(4, array{array{1, 2, -1}}), "count"},
-		{"absent key empty", wire.KindSnapshot, snapshotWith(7, array{"a", "bb", ""}), "absent key"},
-		{"absent key of bytes", wire.KindSnapshot, snapshotWith(7, array{v}), "absent key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, compact := range []bool{false, true} {

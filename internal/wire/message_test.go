@@ -80,7 +80,6 @@ func TestReuseLetsGoOfTheOldFrame(t *testing.T) {
 	var (
 		h    = header()
 		data wire.Data
-		snap wire.Snapshot
 	)
 	_, full, err := wire.Open(appendMessage(t, nil, &h, samples()[0].msg, false), wire.Limits{})
 	require.NoError(t, err)
@@ -93,16 +92,6 @@ func TestReuseLetsGoOfTheOldFrame(t *testing.T) {
 	}
 	for _, o := range data.Origins[:cap(data.Origins)] {
 		require.Zero(t, o)
-	}
-
-	_, full, err = wire.Open(appendMessage(t, nil, &h, &wire.Snapshot{Absent: [][]byte{{1}, {2}}}, false), wire.Limits{})
-	require.NoError(t, err)
-	_, empty, err = wire.Open(appendMessage(t, nil, &h, &wire.Snapshot{}, false), wire.Limits{})
-	require.NoError(t, err)
-	require.NoError(t, snap.Parse(full))
-	require.NoError(t, snap.Parse(empty))
-	for _, key := range snap.Absent[:cap(snap.Absent)] {
-		require.Nil(t, key)
 	}
 }
 
