@@ -423,6 +423,31 @@ func TestMergeOfManyStepsMayStopAfterAny(t *testing.T) {
 	}
 }
 
+// A batch that takes many steps to store is not seen by who starts between two of them, and then it is seen whole.
+func TestBatchThatIsHalfStoredIsNotSeen(t *testing.T) {
+	const keys = 5000 // more than a step has
+	bubble(t, func(t *testing.T) {
+		table := newMemory(t)
+		ta := alone(t, table)
+		a := open(t, ta, "a")
+		require.NoError(t, a.SetMany(t.Context(), numbered(keys, "old")))
+		pass(5 * time.Second)
+		require.Equal(t, numbered(keys, "old"), inTable(t, table))
+		ta.afterSwap = func([]podshare.RowChange) error {
+			ta.failing.Store(true)
+			return nil
+		}
+		require.NoError(t, a.SetMany(t.Context(), numbered(keys, "new")))
+		pass(time.Second)
+		require.True(t, ta.failing.Load())
+		require.Equal(t, numbered(keys, "old"), inTable(t, table))
+		ta.afterSwap = nil
+		ta.failing.Store(false)
+		pass(5 * time.Minute)
+		require.Equal(t, numbered(keys, "new"), inTable(t, table))
+	})
+}
+
 // A table that fails over to a copy without the last steps of a merge is not told that it covers them.
 func TestStepsThatAreUndoneDuringAMergeAreMadeAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
