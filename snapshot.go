@@ -77,8 +77,13 @@ func (s *Store[T]) initSnapshots(t Transport) {
 		p.table = newTableSnapshot(table, s)
 		s.core.unstored.tracked = true
 		p.add(p.table)
+		return
+	}
+	whole := &wholeSnapshot[T]{kept: t, host: s, seed: maphash.MakeSeed()}
+	if _, ok := capability[EphemeralSnapshots](t); ok {
+		p.add(&loadedSnapshot[T]{whole})
 	} else {
-		p.add(&wholeSnapshot[T]{kept: t, host: s, seed: maphash.MakeSeed()})
+		p.add(whole)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // transport/transporttest the contract as a test suite.
 //
 // A Transport that wraps another may have a method Unwrap() Transport. What a Transport may implement besides,
-// [EchoFree], [ConnectionNotifier], [SnapshotTable] and [SnapshotKeeper], is then looked for in it first, and then in
+// [EchoFree], [ConnectionNotifier], [EphemeralSnapshots], [SnapshotTable] and [SnapshotKeeper], is then looked for in it first, and then in
 // what it wraps. So it must leave frames, the channels of Subscribe and snapshots as they are.
 type Transport interface {
 	// Publish sends msg to every subscription of the topic. msg is the transport's to keep; it is never
@@ -47,6 +47,14 @@ type ConnectionNotifier interface {
 	// is there again (true), until ctx ends. It is taken to be there at the time of the call. The calls are in order, one
 	// at a time; fn returns at once.
 	NotifyConnection(ctx context.Context, topic string, fn func(connected bool))
+}
+
+// EphemeralSnapshots is what a Transport may implement besides, if the pods themselves keep its snapshots, which end with
+// them. A [Store] then stores none: a pod that has one to offer can as well answer itself, with what is newer, and in pieces. It
+// still fetches one when it starts, which returns once the transport has reached its peers, or knows that there are none.
+type EphemeralSnapshots interface {
+	// EphemeralSnapshots does nothing.
+	EphemeralSnapshots()
 }
 
 // SnapshotTable is what a Transport may implement besides, if it can keep a topic's snapshot in rows, each read and

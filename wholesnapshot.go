@@ -70,6 +70,11 @@ func (p *wholeSnapshot[T]) store(ctx context.Context, changed bool) error {
 	return nil
 }
 
+// loadedSnapshot is one that is only loaded, see EphemeralSnapshots.
+type loadedSnapshot[T any] struct{ *wholeSnapshot[T] }
+
+func (*loadedSnapshot[T]) store(context.Context, bool) error { return nil }
+
 // foreign reports whether a stored snapshot is another fleet's or a newer one's. It is left alone then.
 func foreign(err error) bool {
 	return errors.Is(err, ErrCodecMismatch) || errors.Is(err, wire.ErrVersion)

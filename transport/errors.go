@@ -31,4 +31,16 @@ var (
 
 	// ErrSnapshotTooLarge is returned when a snapshot is larger than the transport's limit.
 	ErrSnapshotTooLarge = errors.New("transport: snapshot is too large")
+
+	// ErrFrameTooLarge is wrapped by the error of Publish when a frame is larger than the transport's limit, and reported to
+	// the error handler when it is larger than that of a peer.
+	ErrFrameTooLarge = errors.New("transport: frame is too large")
+
+	// ErrPeerUnauthenticated is reported to the error handler of a [P2PTransport], wrapped with the reason, when a connection
+	// is refused because the other side has not shown to be a peer: by its certificate or a secret.
+	ErrPeerUnauthenticated = errors.New("transport: peer is not authenticated")
+
+	// ErrTooManyConnections is reported to the error handler of a [P2PTransport], wrapped with the address, when a
+	// connection is refused because of MaxConnections or MaxConnectionsPerAddress.
+	ErrTooManyConnections = errors.New("transport: too many connections")
 )

@@ -1,0 +1,126 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"time"
+)
+
+const p2pBackoffFirst = 50 * time.Millisecond
+
+// errP2PSelf says that a transport has dialled itself.
+var errP2PSelf = errors.New("this is the transport itself")
+
+// p2pDial keeps a connection to the peer at an address.
+type p2pDial struct {
+	t       *P2PTransport
+	addr    string
+	end     context.CancelFunc
+	settled chan struct{} // closed once it is known whether there is a peer
+}
+
+// AddPeer has the transport connect to addr, host:port, until RemovePeer. It reports whether that is new. It does nothing
+// for what is no address, or after Close.
+func (t *P2PTransport) AddPeer(addr string) bool {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		t.report(fmt.Errorf("address %q: %w", addr, err))
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.dials[addr] != nil {
+		return false
+	}
+	ctx, end := context.WithCancel(t.ctx)
+	d := &p2pDial{t: t, addr: addr, end: end, settled: make(chan struct{})}
+	t.dials[addr] = d
+	t.running.Go(func() { d.run(ctx) })
+	return true
+}
+
+// RemovePeer ends what AddPeer, or P2POptions.Peers, began, and the connection to the peer at addr, whichever side made it. It
+// reports whether the address was known. A peer that has this pod among its own peers connects again.
+func (t *P2PTransport) RemovePeer(addr string) bool {
+	t.mu.Lock()
+	d := t.dials[addr]
+	delete(t.dials, addr)
+	t.mu.Unlock()
+	if d == nil {
+		return false
+	}
+	d.end()
+	if c := t.connectedTo(addr); c != nil {
+		c.end(p2pRemoved)
+	}
+	return true
+}
+
+// run connects, again and again, until ctx ends.
+func (d *p2pDial) run(ctx context.Context) {
+	defer d.end()
+	settle := true
+	settled := func() {
+		if settle {
+			close(d.settled)
+			settle = false
+		}
+	}
+	defer settled()
+	reported := ""
+	delay := p2pBackoffFirst
+	for ctx.Err() == nil {
+		if c := d.t.connectedTo(d.addr); c != nil {
+			settled()
+			d.await(ctx, c.peer)
+			continue
+		}
+		c, err := d.connect(ctx)
+		if err == nil {
+			err = d.t.activate(c)
+		}
+		if err == nil {
+			settled()
+			reported = ""
+			began := time.Now()
+			stop := context.AfterFunc(ctx, func() { c.end(p2pRemoved) })
+			d.t.serve(c)
+			stop()
+			d.await(ctx, c.peer)
+			if time.Since(began) > delay {
+				delay = p2pBackoffFirst
+				continue // it was a good one
+			}
+		}
+		settled()
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !errors.Is(err, errP2PSelf) && err.Error() != reported {
+			reported = err.Error()
+			d.t.report(fmt.Errorf("cannot connect to %s: %w", d.addr, err))
+		}
+		pause(ctx, delay/2+rand.N(delay/2)) //nolint:gosec // spreads load, hides nothing
+		delay = min(2*delay, d.t.options.ReconnectInterval)
+	}
+}
+
+// await waits until a peer is gone.
+func (d *p2pDial) await(ctx context.Context, p *p2pPeer) {
+	select {
+	case <-p.gone:
+	case <-ctx.Done():
+	}
+}
+
+// connect makes a connection.
+func (d *p2pDial) connect(ctx context.Context) (*p2pConn, error) {
+	dialer := net.Dialer{Timeout: d.t.options.DialTimeout, KeepAlive: -1} // ours notices more
+	nc, err := dialer.DialContext(ctx, "tcp", d.addr)
+	if err != nil {
+		return nil, err
+	}
+	return d.t.open(ctx, nc.(*net.TCPConn), d.addr)
+}

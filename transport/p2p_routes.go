@@ -1,0 +1,69 @@
+package transport
+
+import (
+	"slices"
+	"sync"
+)
+
+// p2pRoutes says to whom the frames of a topic go.
+type p2pRoutes struct {
+	mu     sync.RWMutex
+	topics map[string][]p2pRoute // copied on write
+}
+
+type p2pRoute struct {
+	peer *p2pPeer
+	id   uint64 // by which the peer knows the topic
+}
+
+func (r *p2pRoutes) to(topic string) []p2pRoute {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.topics[topic]
+}
+
+// add has the frames of a topic go to a peer; an id stands for one topic at a time. It reports whether they did not
+// before.
+func (r *p2pRoutes) add(p *p2pPeer, id uint64, topic string) (added, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if earlier, known := p.topics[id]; known {
+		return false, earlier == topic
+	}
+	if len(p.topics) >= p2pTopicsMost {
+		return false, false
+	}
+	p.topics[id] = topic
+	// A subscription that took the place of another is known by its own id before the end of that one.
+	r.topics[topic] = append(slices.Clip(r.topics[topic]), p2pRoute{p, id})
+	return true, true
+}
+
+// remove ends what add began.
+func (r *p2pRoutes) remove(p *p2pPeer, id uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if topic, ok := p.topics[id]; ok {
+		delete(p.topics, id)
+		r.without(topic, p2pRoute{p, id})
+	}
+}
+
+// drop removes all routes to a peer.
+func (r *p2pRoutes) drop(p *p2pPeer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, topic := range p.topics {
+		r.without(topic, p2pRoute{p, id})
+	}
+	clear(p.topics)
+}
+
+func (r *p2pRoutes) without(topic string, route p2pRoute) {
+	left := slices.DeleteFunc(slices.Clone(r.topics[topic]), func(x p2pRoute) bool { return x == route })
+	if len(left) == 0 {
+		delete(r.topics, topic)
+	} else {
+		r.topics[topic] = left
+	}
+}

@@ -1,0 +1,285 @@
+package transport
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// p2pInlineMost is the largest frame that its publisher writes itself.
+	p2pInlineMost = 16 << 10
+
+	// p2pBurst is how soon after a frame another one makes it a burst: frames of a burst are gathered by the sender's
+	// goroutine, which writes what has gathered in one go.
+	p2pBurst = 10 * time.Microsecond
+
+	// p2pGather is up to how much is written in one go. Larger frames are not copied for it.
+	p2pGather = 64 << 10
+)
+
+// p2pSender is what waits to be written to a connection. Who fills it never waits. Control frames are few and never
+// dropped; what is published is, beyond the limits.
+//
+// A frame that comes alone is written by who publishes it, at once and without waiting; else the goroutine of run
+// writes. busy says that one of the two does: it has the right to write, and to use buf.
+type p2pSender struct {
+	conn  net.Conn
+	eager *eagerConn // below conn, or conn itself
+	depth int        // frames that may wait
+	most  int        // bytes that may wait
+	wake  chan struct{}
+
+	mostFrame uint64 // bytes of the largest frame that the other side takes
+
+	mu     sync.Mutex
+	queue  []p2pOut
+	spare  []p2pOut // empty, to be the next queue
+	frames int      // counted ones that wait or are being written
+	bytes  int      // of them
+	busy   bool
+	ended  bool // nothing is taken any more
+	losing bool // a frame was dropped since the queue was last half empty
+	wrote  bool // since the last tick
+	err    error
+	last   time.Time // when a frame was last written by its publisher
+
+	buf []byte
+
+	sentFrames, sentBytes, dropped atomic.Uint64
+}
+
+// p2pOut is a frame to be written.
+type p2pOut struct {
+	id      uint64 // of the subscription that it is for; 0: bytes are a whole frame
+	bytes   []byte
+	counted bool // as one of those that may be dropped
+}
+
+func newP2PSender(conn net.Conn, eager *eagerConn, o *P2POptions) *p2pSender {
+	return &p2pSender{conn: conn, eager: eager, depth: o.SendQueueDepth, most: o.SendQueueBytes, wake: make(chan struct{}, 1)}
+}
+
+// publish sends a frame that was published.
+func (s *p2pSender) publish(id uint64, msg []byte) fate {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return taken
+	}
+	if !s.busy && len(s.queue) == 0 && len(msg) <= p2pInlineMost && s.eager.raw != nil {
+		if now := time.Now(); now.Sub(s.last) > p2pBurst {
+			s.last = now
+			s.writeNow(id, msg)
+			return taken
+		}
+	}
+	return s.queueLocked(p2pOut{id, msg, true})
+}
+
+// offer sends a frame if there is room in the queue.
+func (s *p2pSender) offer(out p2pOut) fate {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return taken
+	}
+	return s.queueLocked(out)
+}
+
+// queueLocked queues a counted frame if there is room. It unlocks mu.
+func (s *p2pSender) queueLocked(out p2pOut) fate {
+	if s.losing && s.frames <= s.depth/2 && s.bytes <= s.most/2 {
+		s.losing = false
+	}
+	if s.frames >= s.depth || s.frames > 0 && s.bytes+len(out.bytes) > s.most {
+		f := lost
+		if !s.losing {
+			s.losing, f = true, lostFirst
+		}
+		s.mu.Unlock()
+		s.dropped.Add(1)
+		return f
+	}
+	s.frames++
+	s.bytes += len(out.bytes)
+	s.queue = append(s.queue, out)
+	s.unlockAndWake(!s.busy)
+	return taken
+}
+
+// control sends a whole frame.
+func (s *p2pSender) control(frame []byte) {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.queue = append(s.queue, p2pOut{bytes: frame})
+	s.unlockAndWake(!s.busy)
+}
+
+// finish sends a last frame, and takes no more.
+func (s *p2pSender) finish(frame []byte) {
+	s.mu.Lock()
+	if !s.ended {
+		s.ended = true
+		s.queue = append(s.queue, p2pOut{bytes: frame})
+	}
+	s.unlockAndWake(!s.busy)
+}
+
+func (s *p2pSender) unlockAndWake(wake bool) {
+	s.mu.Unlock()
+	if wake {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// writeNow writes a frame without waiting. The caller has locked mu, which it unlocks.
+func (s *p2pSender) writeNow(id uint64, msg []byte) {
+	s.busy = true
+	s.mu.Unlock()
+	s.buf = append(appendP2PData(s.buf[:0], id, len(msg)), msg...)
+	s.eager.setEager(true)
+	_, err := s.conn.Write(s.buf)
+	s.eager.setEager(false)
+	s.count(1, len(s.buf))
+	left := s.eager.kept()
+	s.mu.Lock()
+	s.busy, s.wrote = false, true
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	s.unlockAndWake(left || s.err != nil || len(s.queue) > 0)
+}
+
+func (s *p2pSender) count(frames, bytes int) {
+	s.sentFrames.Add(uint64(frames)) //nolint:gosec // not negative
+	s.sentBytes.Add(uint64(bytes))   //nolint:gosec // not negative
+}
+
+// run writes what waits, until done is closed, a write fails, or all is written after finish. tick is called at every
+// tick, with whether something was written since the last.
+func (s *p2pSender) run(done <-chan struct{}, ticks <-chan time.Time, tick func(wrote bool)) error {
+	for {
+		batch, ended, err := s.take()
+		switch {
+		case err != nil:
+			return err
+		case batch != nil:
+			err := s.write(batch)
+			if s.give(batch); err != nil {
+				return err
+			}
+			continue
+		case ended:
+			return nil
+		}
+		select {
+		case <-s.wake:
+		case <-ticks:
+			s.mu.Lock()
+			wrote := s.wrote
+			s.wrote = false
+			s.mu.Unlock()
+			tick(wrote)
+		case <-done:
+			return nil
+		}
+	}
+}
+
+// take returns what waits, if it can be written now; the caller is busy with it until it gives it back.
+func (s *p2pSender) take() (batch []p2pOut, ended bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return nil, false, s.err
+	case s.busy:
+		return nil, false, nil // who is wakes us
+	case len(s.queue) == 0 && !s.eager.kept():
+		return nil, s.ended, nil
+	}
+	batch, s.queue, s.spare = s.queue, s.spare, nil
+	if batch == nil {
+		batch = []p2pOut{} // what is kept alone
+	}
+	s.busy = true
+	return batch, false, nil
+}
+
+// give ends what take began.
+func (s *p2pSender) give(batch []p2pOut) {
+	frames, bytes := 0, 0
+	for i := range batch {
+		if batch[i].counted {
+			frames++
+			bytes += len(batch[i].bytes)
+		}
+	}
+	clear(batch)
+	const spareMost = 4096 // frames
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cap(batch) <= spareMost {
+		s.spare = batch[:0]
+	}
+	s.frames -= frames
+	s.bytes -= bytes
+	s.busy, s.wrote = false, true
+}
+
+// write writes frames, many at a time.
+func (s *p2pSender) write(batch []p2pOut) error {
+	buf, frames := s.buf[:0], 0
+	defer func() {
+		if s.buf = buf[:0]; cap(buf) > 2*p2pGather {
+			s.buf = nil
+		}
+	}()
+	flush := func() error {
+		if len(buf) == 0 {
+			return s.eager.Flush()
+		}
+		_, err := s.conn.Write(buf)
+		s.count(frames, len(buf))
+		buf, frames = buf[:0], 0
+		return err
+	}
+	for _, out := range batch {
+		if out.id != 0 {
+			frames++
+			buf = appendP2PData(buf, out.id, len(out.bytes))
+		}
+		if len(out.bytes) <= p2pInlineMost {
+			buf = append(buf, out.bytes...)
+		} else {
+			if err := flush(); err != nil {
+				return err
+			}
+			if _, err := s.conn.Write(out.bytes); err != nil {
+				return err
+			}
+			s.count(0, len(out.bytes))
+		}
+		if len(buf) >= p2pGather {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// waiting is how many frames that were published wait.
+func (s *p2pSender) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.frames
+}
