@@ -12,6 +12,7 @@ import (
 type subscription struct {
 	frames, inbox <-chan []byte
 	echoFree      EchoFree           // the transport or what it wraps, if one is that
+	alone         bool               // nobody else is on the topic, says the transport
 	leave         context.CancelFunc // ends the subscriptions, as the end of the store does
 }
 
@@ -24,6 +25,9 @@ func (s *Store[T]) attach(ctx, run context.Context) (sub subscription, err error
 	sub.leave = leave
 	if err == nil {
 		err = s.load(ctx)
+	}
+	if err == nil {
+		sub.alone, err = s.nobodyThere()
 	}
 	if !cancel() {
 		err = errors.Join(err, ctx.Err()) // the transport may only say that it was left
@@ -45,6 +49,9 @@ func (s *Store[T]) listen() {
 	at := s.now()
 	s.core.deaf = false
 	s.core.startPeers(at)
+	if s.subscribed.Load().alone {
+		s.core.startAlone()
+	}
 	s.settleLocked(at)
 }
 
@@ -61,6 +68,13 @@ func (s *Store[T]) subscribe(run context.Context) (sub subscription, err error) 
 		return sub, fmt.Errorf("podshare: subscribe to the inbox of %q: %w", s.topic, err)
 	}
 	return sub, nil
+}
+
+// nobodyThere reports whether the transport knows that no other pod is on the topic. One that panics has failed.
+func (s *Store[T]) nobodyThere() (alone bool, err error) {
+	defer recovered(&err)
+	mesh, ok := capability[Mesh](s.transport)
+	return ok && mesh.Alone(s.channel), nil
 }
 
 // Pauses between attempts to attach in the background.

@@ -6,7 +6,8 @@ import (
 )
 
 // Synced returns nil once the store has caught up: it was found equal to another pod that had caught up itself, or took
-// over what one holds; or it is clear that no such pod is there, because none was heard for a second. Until then it may
+// over what one holds; or it is clear that no such pod is there, because none was heard for a second or the transport knows
+// that there is none ([Mesh]). Until then it may
 // lack what was written after the stored snapshot. Once it has returned nil it always does, until Close.
 //
 // Errors are ErrClosed and the error of ctx.
@@ -45,6 +46,12 @@ func (s *Store[T]) Ready() bool {
 // lonely is after how long without a word from a pod that has caught up a store does not wait for one any more. Others
 // answer a newcomer's first heartbeat within milliseconds.
 const lonely = time.Second
+
+// startAlone notes that nobody is there to catch up with.
+func (r *replica[T]) startAlone() {
+	r.caughtUp = true
+	r.news++
+}
 
 // beatCaughtUp is the flag of heartbeats of a pod that has caught up. Without it newcomers that start side by side, all
 // empty, would take each other's word for it.

@@ -80,7 +80,7 @@ func (s *Store[T]) initSnapshots(t Transport) {
 		return
 	}
 	whole := &wholeSnapshot[T]{kept: t, host: s, seed: maphash.MakeSeed()}
-	if _, ok := capability[EphemeralSnapshots](t); ok {
+	if _, ok := capability[Mesh](t); ok {
 		p.add(&loadedSnapshot[T]{whole})
 	} else {
 		p.add(whole)

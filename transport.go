@@ -13,7 +13,7 @@ import (
 // transport/transporttest the contract as a test suite.
 //
 // A Transport that wraps another may have a method Unwrap() Transport. What a Transport may implement besides,
-// [EchoFree], [ConnectionNotifier], [EphemeralSnapshots], [SnapshotTable] and [SnapshotKeeper], is then looked for in it first, and then in
+// [EchoFree], [ConnectionNotifier], [Mesh], [SnapshotTable] and [SnapshotKeeper], is then looked for in it first, and then in
 // what it wraps. So it must leave frames, the channels of Subscribe and snapshots as they are.
 type Transport interface {
 	// Publish sends msg to every subscription of the topic. msg is the transport's to keep; it is never
@@ -49,12 +49,14 @@ type ConnectionNotifier interface {
 	NotifyConnection(ctx context.Context, topic string, fn func(connected bool))
 }
 
-// EphemeralSnapshots is what a Transport may implement besides, if the pods themselves keep its snapshots, which end with
-// them. A [Store] then stores none: a pod that has one to offer can as well answer itself, with what is newer, and in pieces. It
-// still fetches one when it starts, which returns once the transport has reached its peers, or knows that there are none.
-type EphemeralSnapshots interface {
-	// EphemeralSnapshots does nothing.
-	EphemeralSnapshots()
+// Mesh is what a Transport may implement besides, if it connects pods with each other and nothing else is there that could
+// keep a snapshot. A [Store] then stores none: a pod that has one to offer can as well answer itself, with what is newer,
+// and in pieces. It still fetches one when it starts, and that returns once the transport has reached its peers, or knows
+// which are not there.
+type Mesh interface {
+	// Alone reports that no other pod is on the topic: every peer has been reached, and subscribes to others only, or is not
+	// there. A store that starts need not wait for one then.
+	Alone(topic string) bool
 }
 
 // SnapshotTable is what a Transport may implement besides, if it can keep a topic's snapshot in rows, each read and

@@ -70,7 +70,7 @@ func (p *wholeSnapshot[T]) store(ctx context.Context, changed bool) error {
 	return nil
 }
 
-// loadedSnapshot is one that is only loaded, see EphemeralSnapshots.
+// loadedSnapshot is one that is only loaded, see Mesh.
 type loadedSnapshot[T any] struct{ *wholeSnapshot[T] }
 
 func (*loadedSnapshot[T]) store(context.Context, bool) error { return nil }

@@ -20,7 +20,7 @@ import (
 // A frame goes to those peers that subscribe to its topic, and never back to who published it. A peer that is slow, dead
 // or cut off costs the others nothing: what waits for it is bounded, the rest is dropped, and stores repair it. A
 // topic can have one subscription at a time. Snapshots are kept in memory, where peers can fetch them; stores do not use
-// that ([podshare.EphemeralSnapshots]). With [WithSnapshotFile] they survive a restart of the whole fleet.
+// that ([podshare.Mesh]). With [WithSnapshotFile] they survive a restart of the whole fleet.
 //
 // All methods are safe for concurrent use.
 type P2PTransport struct {
@@ -35,8 +35,8 @@ type P2PTransport struct {
 
 	dropped, refused atomic.Uint64
 
-	running sync.WaitGroup // goroutines and subscriptions
-	close   func() error   // does it once
+	running sync.WaitGroup  // goroutines and subscriptions
+	close   func() error    // does it once
 	ctx     context.Context //nolint:containedctx // the transport's life: it ends dials and handshakes
 	cancel  context.CancelFunc
 
@@ -50,12 +50,13 @@ type P2PTransport struct {
 	subscriptions map[string]*p2pSubscription // by topic
 	lastID        uint64                      // of a subscription
 	listeners     []*p2pListener
+	discoveries   []<-chan struct{} // each is closed when it has said first who is there
 }
 
 var (
 	_ podshare.Transport          = (*P2PTransport)(nil)
 	_ podshare.ConnectionNotifier = (*P2PTransport)(nil)
-	_ podshare.EphemeralSnapshots = (*P2PTransport)(nil)
+	_ podshare.Mesh               = (*P2PTransport)(nil)
 )
 
 // NewP2PTransport returns a transport that listens and has begun to connect to its peers; it does not wait for them. It
@@ -206,8 +207,34 @@ func (t *P2PTransport) report(err error) {
 	t.options.OnError(fmt.Errorf("p2p: %w", err))
 }
 
-// EphemeralSnapshots implements [podshare.EphemeralSnapshots].
-func (*P2PTransport) EphemeralSnapshots() {}
+// Alone implements [podshare.Mesh]: every address of Peers has been tried, the discoveries of [SyncPeers] have said who is
+// there, and no connected peer subscribes to the topic.
+func (t *P2PTransport) Alone(topic string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.peers {
+		if !p.listed {
+			return false
+		}
+	}
+	for _, settled := range t.unsettled() {
+		select {
+		case <-settled:
+		default:
+			return false
+		}
+	}
+	return !t.closed && len(t.routes.to(topic)) == 0
+}
+
+// unsettled returns channels that are closed as soon as it is known who is there. The caller holds mu.
+func (t *P2PTransport) unsettled() []<-chan struct{} {
+	settled := slices.Clone(t.discoveries)
+	for _, d := range t.dials {
+		settled = append(settled, d.settled)
+	}
+	return settled
+}
 
 // Peers returns the addresses that the transport connects to, sorted: those of [P2POptions] and AddPeer without those of
 // RemovePeer. Who has connected to it is in [P2PTransport.Stats].

@@ -228,6 +228,7 @@ func (c *p2pConn) take(kind p2pKind, body []byte) error {
 		}
 		c.t.takePiece(piece)
 	case p2pPing:
+		c.t.peerListed(c.peer)
 	case p2pHello, p2pUse, p2pBye:
 		return fmt.Errorf("%w: kind %d in the middle", errP2PMalformed, kind)
 	default: // a newer version's; it knows that we cannot read it

@@ -12,8 +12,8 @@ import (
 // goes out with the next write that may wait. TLS lies above it, so that a record is never left half written.
 type eagerConn struct {
 	*net.TCPConn
-	raw     syscall.RawConn // nil: it cannot
-	patience time.Duration  // for which a write waits for the kernel to take something
+	raw      syscall.RawConn // nil: it cannot
+	patience time.Duration   // for which a write waits for the kernel to take something
 
 	reads atomic.Uint64 // that brought something
 

@@ -14,6 +14,7 @@ type p2pPeer struct {
 	conn   *p2pConn                  // nil once it is gone
 	sender atomic.Pointer[p2pSender] // of conn; never nil
 	gone   chan struct{}             // closed when it is
+	listed bool                      // it has said what it subscribes to
 
 	topics map[uint64]string // it subscribes to, by id; P2PTransport.routes.mu guards it
 
@@ -47,6 +48,7 @@ func (t *P2PTransport) activate(c *p2pConn) error {
 	for topic, s := range t.subscriptions {
 		c.sender.control(subscribeFrame(s.id, topic))
 	}
+	c.sender.control(appendP2PFrame(nil, p2pPing, nil)) // that was all
 	return nil
 }
 

@@ -119,9 +119,9 @@ func (t *P2PTransport) Snapshot(ctx context.Context, topic string, data []byte) 
 }
 
 // FetchSnapshot returns the newest snapshot of topic, by the clocks of those who stored them, that was stored here or by a
-// connected peer and arrives whole; nil if there is none. It first waits until each of the peers that the transport
-// dials is connected, or could not be reached, but no longer than SnapshotTimeout: without peers, or with none that
-// answer at their addresses, it returns at once. Peers that do not answer cost that time once more. It returns
+// connected peer and arrives whole; nil if there is none. It first waits until the discoveries of [SyncPeers] have said who
+// is there, and each peer that the transport dials is connected or could not be reached, but no longer than SnapshotTimeout: without
+// peers, or with none that answer at their addresses, it returns at once. Peers that do not answer cost that time once more. It returns
 // [ErrClosed], [ErrEmptyTopic] or the error of a ctx that has ended; peers that fail are no error.
 func (t *P2PTransport) FetchSnapshot(ctx context.Context, topic string) ([]byte, error) {
 	if err := t.check(ctx, topic); err != nil {
@@ -148,21 +148,24 @@ func (t *P2PTransport) FetchSnapshot(ctx context.Context, topic string) ([]byte,
 
 // awaitPeers waits until it is known of each peer whether it is there.
 func (t *P2PTransport) awaitPeers(ctx context.Context) {
-	t.mu.Lock()
-	var settled []<-chan struct{}
-	for _, d := range t.dials {
-		settled = append(settled, d.settled)
-	}
-	t.mu.Unlock()
 	timeout := time.NewTimer(t.options.SnapshotTimeout)
 	defer timeout.Stop()
-	for _, known := range settled {
-		select {
-		case <-known:
-		case <-timeout.C:
+	for tried := map[<-chan struct{}]bool{}; ; {
+		t.mu.Lock()
+		unsettled := slices.DeleteFunc(t.unsettled(), func(c <-chan struct{}) bool { return tried[c] })
+		t.mu.Unlock()
+		if len(unsettled) == 0 {
 			return
-		case <-ctx.Done():
-			return
+		}
+		for _, settled := range unsettled { // a discovery may have brought more
+			select {
+			case <-settled:
+				tried[settled] = true
+			case <-timeout.C:
+				return
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
 }

@@ -131,6 +131,13 @@ func (t *P2PTransport) peerSubscribes(p *p2pPeer, id uint64, topic string) error
 	return nil
 }
 
+// peerListed notes that a peer has said all that it subscribes to.
+func (t *P2PTransport) peerListed(p *p2pPeer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.listed = true
+}
+
 func (t *P2PTransport) peerUnsubscribes(p *p2pPeer, id uint64) { t.routes.remove(p, id) }
 
 // NotifyConnection implements [podshare.ConnectionNotifier]: whenever another peer subscribes to the topic, fn is called with
