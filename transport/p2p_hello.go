@@ -7,8 +7,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -123,6 +125,9 @@ func p2pHandshake(nc net.Conn, r *p2pReader, s *p2pSecurity, mine p2pGreeting, d
 		}
 	}
 	if theirs, err = readP2PGreeting(r); err != nil {
+		if dialled && s.client == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+			err = fmt.Errorf("no hello, it may want TLS or a secret: %w", err)
+		}
 		return theirs, err
 	}
 	if err = s.believe(nc, &theirs, theirLabel); err == nil && (theirs.newest < p2pVersionOldest || theirs.oldest > p2pVersionNewest) {

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -36,7 +37,10 @@ func newP2P(t *testing.T, change ...func(o *transport.P2POptions)) *transport.P2
 	return tr
 }
 
-func plaintext(o *transport.P2POptions) { o.Secret = nil }
+func plaintext(o *transport.P2POptions) {
+	o.Secret = nil
+	o.Logger = slog.New(slog.DiscardHandler) // it has a test of its own
+}
 
 func to(peers ...*transport.P2PTransport) func(o *transport.P2POptions) {
 	return func(o *transport.P2POptions) {

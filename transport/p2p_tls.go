@@ -9,8 +9,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -104,6 +106,9 @@ func (s *p2pSecurity) secure(ctx context.Context, nc net.Conn, dialled string) (
 		c = tls.Client(nc, config)
 	}
 	if err := c.HandshakeContext(ctx); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			err = fmt.Errorf("the other side may not speak it: %w", err)
+		}
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
 	state := c.ConnectionState()
