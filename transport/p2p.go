@@ -49,6 +49,7 @@ type P2PTransport struct {
 	arrivals      p2pArrivals
 	subscriptions map[string]*p2pSubscription // by topic
 	lastID        uint64                      // of a subscription
+	lastUse       uint64                      // number of a connection that this side decided on
 	listeners     []*p2pListener
 	discoveries   []<-chan struct{} // each is closed when it has said first who is there
 }

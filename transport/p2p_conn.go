@@ -23,6 +23,7 @@ type p2pConn struct {
 	inbound bool
 	since   time.Time
 	peer    *p2pPeer // once active
+	number  uint64   // in the order in which the side that decides has decided
 
 	replaces *p2pConn      // retired as soon as the other side uses this one; only the reader uses it
 	heard    chan struct{} // closed when nothing is read any more
@@ -74,15 +75,14 @@ func (t *P2PTransport) open(ctx context.Context, nc *net.TCPConn, dialled string
 	return c, c.agree()
 }
 
-// agree decides that this is the connection of its two transports, or waits until the other side has. The one with the
-// lower id decides alone: so two connections that both dialled at the same moment settle on one. It takes the newest,
-// for the other side may have lost those before.
+// agree waits until the other side has decided that this connection is to be used, if that is its decision to make: the
+// transport with the lower id decides, when it activates a connection.
 func (c *p2pConn) agree() error {
 	if c.decides() {
-		_, err := c.conn.Write(appendP2PFrame(nil, p2pUse, nil))
-		return err
+		return nil
 	}
-	switch kind, body, err := c.reader.next(); {
+	kind, body, err := c.reader.next()
+	switch {
 	case err != nil:
 		return err
 	case kind == p2pBye:
@@ -90,7 +90,9 @@ func (c *p2pConn) agree() error {
 	case kind != p2pUse:
 		return fmt.Errorf("%w: kind %d after the hello", errP2PMalformed, kind)
 	}
-	return nil
+	f := p2pFields{b: body}
+	c.number = f.number()
+	return f.err(kind)
 }
 
 func (c *p2pConn) decides() bool { return string(c.t.id[:]) < string(c.hello.id[:]) }

@@ -85,7 +85,11 @@ func (d *p2pDial) run(ctx context.Context) {
 			settled()
 			reported = ""
 			began := time.Now()
-			stop := context.AfterFunc(ctx, func() { c.end(p2pRemoved) })
+			stop := context.AfterFunc(ctx, func() {
+				if !d.t.isClosed() {
+					c.end(p2pRemoved)
+				}
+			})
 			d.t.serve(c)
 			stop()
 			d.await(ctx, c.peer)

@@ -15,7 +15,7 @@ type p2pKind byte
 
 const (
 	p2pHello       p2pKind = 1 + iota // who I am; the first frame of each side
-	p2pUse                            // from now on this is the connection of the two of us
+	p2pUse                            // number: this is our connection, unless one with a higher number is
 	p2pSubscribe                      // id, topic: send me its frames under this id
 	p2pUnsubscribe                    // id
 	p2pData                           // id, what was published

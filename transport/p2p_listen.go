@@ -57,8 +57,10 @@ func (t *P2PTransport) welcome(nc *net.TCPConn) {
 	if !t.arrive(s) {
 		s.cancel()
 		_ = nc.Close()
-		t.refused.Add(1)
-		t.report(fmt.Errorf("connection from %s refused: %w", s.from, ErrTooManyConnections))
+		if !t.isClosed() {
+			t.refused.Add(1)
+			t.report(fmt.Errorf("connection from %s refused: %w", s.from, ErrTooManyConnections))
+		}
 		return
 	}
 	t.running.Go(func() {

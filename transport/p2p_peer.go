@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"sync"
@@ -23,6 +24,11 @@ type p2pPeer struct {
 }
 
 // activate makes c the connection to its peer.
+//
+// Two connections that both sides dialled at the same moment must settle on one, the same on either side. The transport with
+// the lower id decides: each connection that it activates takes the place of the one before, which the other side may have
+// lost, and the use frame says so by a number that grows. The other side follows the highest number, in whatever
+// order they arrive. A connection that lost its place is read until the other side has said all.
 func (t *P2PTransport) activate(c *p2pConn) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -35,15 +41,21 @@ func (t *P2PTransport) activate(c *p2pConn) error {
 		t.peers[p.id] = p
 	}
 	c.peer = p
-	if old := p.conn; old != nil {
-		if c.decides() {
-			c.replaces = old // the other side may still use it
-		} else {
-			old.end(p2pReplaced)
-		}
+	t.conns[c] = true
+	old := p.conn
+	switch {
+	case c.decides():
+		t.lastUse++
+		c.number = t.lastUse
+		c.sender.control(appendP2PFrame(nil, p2pUse, binary.AppendUvarint(nil, c.number)))
+		c.replaces = old // once the other side uses c
+	case old != nil && old.number > c.number:
+		c.end(p2pReplaced)
+		return nil
+	case old != nil:
+		old.end(p2pReplaced)
 	}
 	p.conn = c
-	t.conns[c] = true
 	p.sender.Store(c.sender)
 	for topic, s := range t.subscriptions {
 		c.sender.control(subscribeFrame(s.id, topic))
@@ -68,11 +80,13 @@ func (t *P2PTransport) deactivate(c *p2pConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.conns, c)
-	if c.replaces != nil {
-		c.replaces.end(p2pReplaced) // the other side never used this one; it may use the one before no more than this
-	}
 	p := c.peer
 	if p.conn != c {
+		return
+	}
+	if old := c.replaces; old != nil && t.conns[old] {
+		p.conn = old // the other side has not used c, and may never have heard of it
+		p.sender.Store(old.sender)
 		return
 	}
 	p.conn = nil

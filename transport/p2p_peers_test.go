@@ -80,7 +80,10 @@ func TestP2PDialsThatMeetSettleOnOneConnection(t *testing.T) {
 		for i, tr := range mesh {
 			for _, other := range mesh[i+1:] {
 				a, b := link(tr, other), link(other, tr)
-				eventually(t, func() bool { a, b = link(tr, other), link(other, tr); return a != nil && b != nil && a.Inbound != b.Inbound },
+				eventually(t, func() bool {
+					a, b = link(tr, other), link(other, tr)
+					return a != nil && b != nil && a.Inbound != b.Inbound
+				},
 					"one connection: %+v, %+v", a, b)
 			}
 		}
@@ -165,7 +168,6 @@ func TestP2PComesBack(t *testing.T) {
 	}
 	require.NoError(t, b.Close())
 }
-
 
 func TestP2PFramesGoToSubscribersOnly(t *testing.T) {
 	a := openP2P(t)

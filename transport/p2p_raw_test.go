@@ -37,8 +37,9 @@ func dialRaw(t *testing.T, a *transport.P2PTransport) net.Conn {
 	kind, body := readRaw(t, conn)
 	require.EqualValues(t, 1, kind)
 	require.Equal(t, "podshare\x01\x01", body[:10])
-	kind, _ = readRaw(t, conn)
+	kind, body = readRaw(t, conn)
 	require.EqualValues(t, 2, kind, "use")
+	require.NotEmpty(t, body, "with a number")
 	return conn
 }
 
