@@ -156,6 +156,7 @@ func TestDiscoverersRefuseWrongOptionsAtOnce(t *testing.T) {
 		"a static name":      {&transport.StaticDiscoverer{Peers: []string{"a:1", "b", "c:0"}}, `"b" is no host:port`},
 		"two static names":   {&transport.StaticDiscoverer{Peers: []string{"a:1", "b", "c:0"}}, "port 0"},
 		"static self":        {&transport.StaticDiscoverer{Self: "a b"}, "wrong Self"},
+		"no path":            {&transport.FileDiscoverer{}, "no Path"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.d.Run(t.Context(), func([]string) { t.Error("sync was called") })
@@ -169,6 +170,7 @@ func TestDiscoverersRefuseWrongOptionsAtOnce(t *testing.T) {
 func TestDiscoverersReturnTheErrorOfTheirContext(t *testing.T) {
 	for name, d := range map[string]func(*testing.T) transport.Discoverer{
 		"static": func(*testing.T) transport.Discoverer { return &transport.StaticDiscoverer{} },
+		"file":   func(t *testing.T) transport.Discoverer { return &transport.FileDiscoverer{Path: peersFile(t, "a:1\n")} },
 		"dns": func(*testing.T) transport.Discoverer {
 			return &transport.DNSDiscoverer{Host: "mesh", Port: 1, LookupHost: (&resolver{hosts: []string{"a"}}).lookup}
 		},
