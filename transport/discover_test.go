@@ -157,6 +157,9 @@ func TestDiscoverersRefuseWrongOptionsAtOnce(t *testing.T) {
 		"two static names":   {&transport.StaticDiscoverer{Peers: []string{"a:1", "b", "c:0"}}, "port 0"},
 		"static self":        {&transport.StaticDiscoverer{Self: "a b"}, "wrong Self"},
 		"no path":            {&transport.FileDiscoverer{}, "no Path"},
+		"no service":         {&transport.KubernetesDiscoverer{Port: 1}, "no Service"},
+		"no service port":    {&transport.KubernetesDiscoverer{Service: "mesh"}, "no PortName"},
+		"two service ports":  {&transport.KubernetesDiscoverer{Service: "mesh", Port: 1, PortName: "p"}, "both Port and PortName"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.d.Run(t.Context(), func([]string) { t.Error("sync was called") })
@@ -174,6 +177,7 @@ func TestDiscoverersReturnTheErrorOfTheirContext(t *testing.T) {
 		"dns": func(*testing.T) transport.Discoverer {
 			return &transport.DNSDiscoverer{Host: "mesh", Port: 1, LookupHost: (&resolver{hosts: []string{"a"}}).lookup}
 		},
+		"kubernetes": func(t *testing.T) transport.Discoverer { return newKubernetes(t).discoverer() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
