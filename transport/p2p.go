@@ -228,6 +228,20 @@ func (t *P2PTransport) Alone(topic string) bool {
 	return !t.closed && len(t.routes.to(topic)) == 0
 }
 
+// awaitDiscovery has FetchSnapshot and Alone wait for a discovery, until found is called.
+func (t *P2PTransport) awaitDiscovery() (found func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first := make(chan struct{})
+	t.discoveries = append(t.discoveries, first)
+	return sync.OnceFunc(func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		close(first)
+		t.discoveries = slices.DeleteFunc(t.discoveries, func(c <-chan struct{}) bool { return c == first })
+	})
+}
+
 // unsettled returns channels that are closed as soon as it is known who is there. The caller holds mu.
 func (t *P2PTransport) unsettled() []<-chan struct{} {
 	settled := slices.Clone(t.discoveries)

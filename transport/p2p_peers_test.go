@@ -220,8 +220,8 @@ func TestP2PKnowsWhenItIsAlone(t *testing.T) {
 }
 
 func TestP2PFullQueueLosesOnlyWhatIsForIt(t *testing.T) {
-	log := new(errorLog)
-	a := openP2P(t, plaintext, log.option, func(o *transport.P2POptions) { o.SendQueueDepth = 4 })
+	log := new(reports)
+	a := openP2P(t, plaintext, reportTo(log), func(o *transport.P2POptions) { o.SendQueueDepth = 4 })
 	b := openP2P(t, plaintext, to(a))
 	frames, err := b.Subscribe(t.Context(), "topic")
 	require.NoError(t, err)
