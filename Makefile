@@ -32,9 +32,9 @@ fmt: ## Format the code (gofumpt, gci)
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (2m)
-	@set -e; for target in $$(go test -list '^Fuzz' ./fuzz | grep '^Fuzz'); do \
-		echo "$$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./fuzz; \
-	done
+	@set -e; for dir in ./fuzz ./transport; do for target in $$(go test -list '^Fuzz' $$dir | grep '^Fuzz'); do \
+		echo "$$dir $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir; \
+	done; done
 
 .PHONY: sim
 sim: ## Simulate SEEDS (30000) random schedules

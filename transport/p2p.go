@@ -48,6 +48,7 @@ type P2PTransport struct {
 	dials         map[string]*p2pDial // by address
 	arrivals      p2pArrivals
 	subscriptions map[string]*p2pSubscription // by topic
+	topicBytes    int                         // of all subscriptions
 	lastID        uint64                      // of a subscription
 	lastUse       uint64                      // number of a connection that this side decided on
 	listeners     []*p2pListener

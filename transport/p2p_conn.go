@@ -162,7 +162,7 @@ func (c *p2pConn) write() {
 
 // read takes in frames until the other side has no more.
 func (c *p2pConn) read() error {
-	c.reader.most = c.t.options.MaxFrameBytes + p2pOverhead
+	c.reader.most = max(c.t.options.MaxFrameBytes, p2pPieceBytes) + p2pOverhead
 	for {
 		kind, body, err := c.reader.next()
 		if err != nil {

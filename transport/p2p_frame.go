@@ -32,9 +32,11 @@ const (
 	// p2pHelloMost is the largest hello, and so what a stranger can make us hold.
 	p2pHelloMost = 2 << 10
 
-	// p2pTopicMost is the largest topic in bytes, p2pTopicsMost how many of them a transport subscribes to at a time.
+	// p2pTopicMost is the largest topic in bytes, p2pTopicsMost how many of them a transport subscribes to at a time, and
+	// p2pTopicBytes how large all of these are together.
 	p2pTopicMost  = 8 << 10
 	p2pTopicsMost = 1 << 14
+	p2pTopicBytes = 4 << 20
 
 	// p2pOverhead bounds what a frame has besides what was published, and besides a piece of a snapshot.
 	p2pOverhead = 64

@@ -17,7 +17,9 @@ type p2pPeer struct {
 	gone   chan struct{}             // closed when it is
 	listed bool                      // it has said what it subscribes to
 
-	topics map[uint64]string // it subscribes to, by id; P2PTransport.routes.mu guards it
+	// P2PTransport.routes.mu guards these.
+	topics     map[uint64]string // it subscribes to, by id
+	topicBytes int               // of them all
 
 	telling sync.Mutex
 	told    bool // OnConnect was called, and OnDisconnect was not since; telling guards it

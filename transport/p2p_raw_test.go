@@ -97,9 +97,12 @@ func TestP2PSpeaksAsDocumented(t *testing.T) {
 	eventually(t, func() bool { return a.Alone("flags") }, "unsubscribed")
 	require.NoError(t, a.Publish(t.Context(), "flags", []byte("nobody's")))
 
-	require.NoError(t, a.Close())
+	closed := make(chan error)
+	go func() { closed <- a.Close() }()
 	for kind != 9 { // perhaps the end of the subscription first
 		kind, body = readRaw(t, conn)
 	}
 	require.Equal(t, "closing", body)
+	require.NoError(t, conn.Close())
+	require.NoError(t, <-closed)
 }

@@ -30,10 +30,11 @@ func (r *p2pRoutes) add(p *p2pPeer, id uint64, topic string) (added, ok bool) {
 	if earlier, known := p.topics[id]; known {
 		return false, earlier == topic
 	}
-	if len(p.topics) >= p2pTopicsMost {
+	if len(p.topics) >= p2pTopicsMost || p.topicBytes+len(topic) > p2pTopicBytes {
 		return false, false
 	}
 	p.topics[id] = topic
+	p.topicBytes += len(topic)
 	// A subscription that took the place of another is known by its own id before the end of that one.
 	r.topics[topic] = append(slices.Clip(r.topics[topic]), p2pRoute{p, id})
 	return true, true
@@ -45,6 +46,7 @@ func (r *p2pRoutes) remove(p *p2pPeer, id uint64) {
 	defer r.mu.Unlock()
 	if topic, ok := p.topics[id]; ok {
 		delete(p.topics, id)
+		p.topicBytes -= len(topic)
 		r.without(topic, p2pRoute{p, id})
 	}
 }
@@ -57,6 +59,7 @@ func (r *p2pRoutes) drop(p *p2pPeer) {
 		r.without(topic, p2pRoute{p, id})
 	}
 	clear(p.topics)
+	p.topicBytes = 0
 }
 
 func (r *p2pRoutes) without(topic string, route p2pRoute) {

@@ -47,12 +47,12 @@ func TestP2PTakesOnlyWholeSnapshots(t *testing.T) {
 			a := openP2P(t, plaintext, reportTo(log), func(o *transport.P2POptions) { o.SnapshotTimeout = 100 * time.Millisecond })
 			require.NoError(t, a.Snapshot(t.Context(), "flags", []byte("whole")))
 			liar := dialRaw(t, a)
-			defer liar.Close()
 			go func() {
 				for offers := true; ; offers = false {
 					kind, body := readRaw(t, liar)
 					for kind != 7 {
 						if kind == 9 {
+							_ = liar.Close()
 							return
 						}
 						kind, body = readRaw(t, liar)

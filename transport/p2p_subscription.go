@@ -17,7 +17,7 @@ type p2pSubscription struct {
 
 // Subscribe returns the frames that peers publish on a topic of up to 8 KiB. While the channel of an earlier subscription is
 // open, it fails with [ErrTopicInUse]. Frames that the channel has no room for are dropped, counted ([P2PTransport.Stats])
-// and reported. A transport has up to 16,384 subscriptions at a time. Other errors are those of [P2PTransport.Publish].
+// and reported. A transport has up to 16,384 subscriptions at a time, whose topics have up to 4 MiB together. Other errors are those of [P2PTransport.Publish].
 func (t *P2PTransport) Subscribe(ctx context.Context, topic string) (<-chan []byte, error) {
 	if err := t.check(ctx, topic); err != nil {
 		return nil, err
@@ -48,9 +48,10 @@ func (t *P2PTransport) enter(s *p2pSubscription) error {
 		return ErrClosed
 	case t.subscriptions[s.topic] != nil:
 		return fmt.Errorf("p2p: topic %q: %w", s.topic, ErrTopicInUse)
-	case len(t.subscriptions) >= p2pTopicsMost:
-		return fmt.Errorf("p2p: topic %q: there are %d subscriptions, more are not possible", s.topic, p2pTopicsMost)
+	case len(t.subscriptions) >= p2pTopicsMost || t.topicBytes+len(s.topic) > p2pTopicBytes:
+		return fmt.Errorf("p2p: topic %q: there are %d subscriptions, more are not possible", s.topic, len(t.subscriptions))
 	}
+	t.topicBytes += len(s.topic)
 	t.lastID++
 	s.id = t.lastID
 	t.subscriptions[s.topic] = s
@@ -66,6 +67,7 @@ func (t *P2PTransport) enter(s *p2pSubscription) error {
 func (t *P2PTransport) leave(s *p2pSubscription) {
 	t.mu.Lock()
 	delete(t.subscriptions, s.topic)
+	t.topicBytes -= len(s.topic)
 	t.deliveries.set(s.id, nil)
 	for _, p := range t.peers {
 		p.conn.sender.control(unsubscribeFrame(s.id))
