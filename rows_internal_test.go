@@ -36,10 +36,7 @@ func TestRowsAreJoinedDotByDot(t *testing.T) {
 			if !c.ours {
 				require.NoError(t, s.Delete(t.Context(), key))
 			}
-			s.mu.Lock()
-			r := s.core
-			capture := r.captureRows(s.now(), map[string]bool{key: true}, false)
-			s.mu.Unlock()
+			capture := captureKey(s, key)
 			row := &capture.rows[0]
 			if !c.ours {
 				row.entry = nil // and its tombstone was collected
@@ -67,4 +64,34 @@ func TestRowsAreJoinedDotByDot(t *testing.T) {
 			require.Equal(t, c.becomes, states)
 		})
 	}
+}
+
+// What expired elsewhere stays so in a row that changes for another reason, though it is live here.
+func TestDeathInARowOutlivesItsNextChange(t *testing.T) {
+	const key = "k"
+	s := openQuiet(t)
+	require.NoError(t, s.Set(t.Context(), key, "old"))
+	c := captureKey(s, key)
+	old, err := c.join(&c.rows[0], &SnapshotRow{Key: key}, nil, false)
+	require.NoError(t, err)
+	require.NoError(t, s.Set(t.Context(), key, "new"))
+	here := captureKey(s, key)
+	s.mu.Lock()
+	s.core.latch(s.core.lookup([]byte(key)), dot{self, 2}, flagExpired)
+	s.mu.Unlock()
+	c = captureKey(s, key)
+	both, err := c.join(&c.rows[0], &SnapshotRow{Key: key, Head: old.head, Body: old.body}, nil, true)
+	require.NoError(t, err)
+
+	got, err := here.join(&here.rows[0], &SnapshotRow{Key: key, Head: both.head, Body: both.body}, here.seen, false)
+	require.NoError(t, err)
+	parts, err := wire.ParseRowHead(nil, []byte(key), got.head)
+	require.NoError(t, err)
+	require.Equal(t, []wire.RowPart{{ID: here.origins[self].id, Seq: 2, State: wire.FlagExpired}}, parts)
+}
+
+func captureKey(s *Store[string], key string) *rowCapture[string] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core.captureRows(s.now(), map[string]bool{key: true}, false)
 }
