@@ -56,6 +56,21 @@ func TestPodThatOnlyReceivedWritesLeavesASnapshot(t *testing.T) {
 	}
 }
 
+// What a pod stored but could not send is found when it falls silent.
+func TestLastWordsOfAPodAreFoundInTheSnapshot(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a, b := open(t, whole{net.Pod("a")}, "a"), open(t, whole{net.Pod("b")}, "b")
+		pass(5 * time.Second)
+		net.Cut("a")
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		pass(time.Second)
+		require.NoError(t, net.Pod("a").Close()) // dies without a word
+		pass(time.Minute)
+		requireHolds(t, b, "k", "v")
+	})
+}
+
 // Writes gather for the snapshot interval and are stored once.
 func TestWritesGatherForTheSnapshotInterval(t *testing.T) {
 	bubble(t, func(t *testing.T) {
