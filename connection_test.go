@@ -52,6 +52,22 @@ func TestReconnectIsRepairedAtOnce(t *testing.T) {
 	})
 }
 
+// A server that restarts may lose what it stored: whoever is connected again stores it anew, though nothing changed.
+func TestReconnectStoresWhatTheServerLost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		tr := &announcing{Transport: net.Pod("a")}
+		a := open(t, tr, "a")
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		pass(time.Minute)
+		tr.say(false)
+		net.FlushStore()
+		tr.say(true)
+		pass(time.Minute)
+		require.Equal(t, map[string]string{"k": "v"}, stored(t, tr))
+	})
+}
+
 // A store is cut off while its transport says so, though other pods were heard a moment ago; not for a blink.
 func TestLostConnectionIsBeingCutOff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
