@@ -7,7 +7,7 @@
 // The show uses the Redis at REDIS_ADDR (host:port) if that is set, and else starts a redis-server of its own, which it
 // also kills and starts again.
 //
-// pod.go is what a service would do; show.go is the script, for which process.go and server.go run pods and Redis.
+// pod.go is what a service would do; show.go is the script, for which server.go runs Redis.
 package main
 
 import (

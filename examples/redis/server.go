@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/podshare/podshare/examples/internal/stage"
 	"github.com/podshare/podshare/transport"
 )
 
@@ -69,14 +70,14 @@ func (s *server) start(ctx context.Context) error {
 
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	deadline := time.After(patience)
+	deadline := time.After(stage.Patience)
 	for {
 		select {
 		case <-poll.C:
 		case <-p.ended:
 			return errors.Join(ctx.Err(), fmt.Errorf("%s ended: %s", s.path, bytes.TrimSpace(p.said.Bytes())))
 		case <-deadline:
-			return fmt.Errorf("%s does not answer at %s within %v", s.path, s.addr, patience)
+			return fmt.Errorf("%s does not answer at %s within %v", s.path, s.addr, stage.Patience)
 		}
 		if t, err := transport.NewRedisTransport(transport.RedisOptions{Addr: s.addr}); err == nil {
 			return t.Close()
