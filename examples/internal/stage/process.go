@@ -63,7 +63,8 @@ func (p *Process) Does(line string) func() error {
 	}
 }
 
-// Says is a step of a script: it prints what the pod says until it has said all of these lines, in any order.
+// Says is a step of a script: it prints what the pod says until it has said all of these lines, in any order. One that
+// ends in … says how the line begins.
 func (p *Process) Says(want ...string) func() error {
 	return func() error {
 		missing := slices.Clone(want)
@@ -73,11 +74,38 @@ func (p *Process) Says(want ...string) func() error {
 			if err != nil {
 				return fmt.Errorf("%s never said %q: %w", p.name, missing, err)
 			}
-			if i := slices.Index(missing, line); i >= 0 {
+			if i := slices.IndexFunc(missing, func(want string) bool { return matches(line, want) }); i >= 0 {
 				missing = slices.Delete(missing, i, i+1)
 			}
 		}
 		return nil
+	}
+}
+
+func matches(line, want string) bool {
+	begin, open := strings.CutSuffix(want, "…")
+	return line == want || open && strings.HasPrefix(line, begin)
+}
+
+// Holds is a step of a script: the pod is asked what it holds until it is that.
+func (p *Process) Holds(want string) func() error {
+	return func() error {
+		const pause = 50 * time.Millisecond
+		for began := time.Now(); ; {
+			if err := p.Does("list")(); err != nil {
+				return err
+			}
+			held, err := p.Tells("holds ")
+			switch {
+			case err != nil:
+				return err
+			case "holds "+held == want:
+				return nil
+			case time.Since(began) > Patience:
+				return fmt.Errorf("%s never %s", p.name, want)
+			}
+			<-time.After(pause)
+		}
 	}
 }
 

@@ -38,11 +38,11 @@ func (s *Show) Kill(p *Process) {
 	p.kill()
 }
 
-// Agree is a step of a script: all pods that live are asked what they hold.
+// Agree is a step of a script: all pods that live are asked what they hold until it is that.
 func (s *Show) Agree(holds string) func() error {
 	return func() error {
 		for _, p := range s.Pods {
-			if err := Script(p.Does("list"), p.Says(holds)); err != nil {
+			if err := p.Holds(holds)(); err != nil {
 				return err
 			}
 		}
@@ -50,10 +50,10 @@ func (s *Show) Agree(holds string) func() error {
 	}
 }
 
-// End ends all pods as the end of their terminals does. Further calls do nothing.
+// End ends all pods as the end of their terminals does, the youngest first. Further calls do nothing.
 func (s *Show) End() error {
 	var errs []error
-	for _, p := range s.Pods {
+	for _, p := range slices.Backward(s.Pods) {
 		errs = append(errs, p.end())
 	}
 	s.Pods = nil
