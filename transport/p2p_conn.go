@@ -137,7 +137,7 @@ func (c *p2pConn) write() {
 	err := c.sender.run(c.failed, ticker.C, func(wrote bool) {
 		if now := c.eager.reads.Load(); now != reads {
 			reads, silent = now, 0
-		} else if silent++; silent > ticksSilent {
+		} else if silent++; silent == ticksSilent {
 			c.fail(errP2PSilent)
 		}
 		if !wrote {

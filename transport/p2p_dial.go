@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -102,13 +103,23 @@ func (d *p2pDial) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil && !errors.Is(err, errP2PSelf) && err.Error() != reported {
-			reported = err.Error()
+		if err != nil && !errors.Is(err, errP2PSelf) && withoutDigits(err) != reported {
+			reported = withoutDigits(err)
 			d.t.report(fmt.Errorf("cannot connect to %s: %w", d.addr, err))
 		}
 		pause(ctx, delay/2+rand.N(delay/2)) //nolint:gosec // spreads load, hides nothing
 		delay = min(2*delay, d.t.options.ReconnectInterval)
 	}
+}
+
+// withoutDigits is the text of an error without what differs each time: ports, times.
+func withoutDigits(err error) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, err.Error())
 }
 
 // await waits until a peer is gone.

@@ -15,6 +15,7 @@ type p2pArrivals struct {
 	all       int
 	from      map[netip.Addr]int
 	strangers []*p2pStranger // whose handshake is not over, the oldest first
+	told      time.Time      // when a refusal was reported last
 }
 
 // p2pStranger is a connection of which nothing is known yet.
@@ -57,10 +58,7 @@ func (t *P2PTransport) welcome(nc *net.TCPConn) {
 	if !t.arrive(s) {
 		s.cancel()
 		_ = nc.Close()
-		if !t.isClosed() {
-			t.refused.Add(1)
-			t.report(fmt.Errorf("connection from %s refused: %w", s.from, ErrTooManyConnections))
-		}
+		t.refuse(s, ErrTooManyConnections)
 		return
 	}
 	t.running.Go(func() {
@@ -73,15 +71,33 @@ func (t *P2PTransport) welcome(nc *net.TCPConn) {
 			}
 		}
 		if err != nil {
-			if t.isClosed() || errors.Is(err, errP2PSelf) {
-				return
-			}
-			t.refused.Add(1)
-			t.report(fmt.Errorf("connection from %s refused: %w", s.from, err))
+			t.refuse(s, err)
 			return
 		}
 		t.serve(c)
 	})
+}
+
+// p2pRefusalsEvery bounds how often refused connections are reported: they are others' doing.
+const p2pRefusalsEvery = time.Second
+
+// refuse counts a connection that did not become a peer's, and reports it, unless that was done just now.
+func (t *P2PTransport) refuse(s *p2pStranger, err error) {
+	if t.isClosed() || errors.Is(err, errP2PSelf) {
+		return
+	}
+	t.refused.Add(1)
+	now := time.Now()
+	t.mu.Lock()
+	a := &t.arrivals
+	told := now.Sub(a.told) >= p2pRefusalsEvery
+	if told {
+		a.told = now
+	}
+	t.mu.Unlock()
+	if told {
+		t.report(fmt.Errorf("connection from %s refused: %w", s.from, err))
+	}
 }
 
 // arrive makes room for a connection: if there is none, the oldest whose handshake is not over gives way.

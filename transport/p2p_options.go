@@ -53,13 +53,13 @@ type P2POptions struct {
 	// SnapshotTimeout is how long FetchSnapshot waits for peers that do not answer. The default is 2 s.
 	SnapshotTimeout time.Duration
 
-	// KeepAlivePeriod is after which time a peer that says nothing is taken for dead, or one that takes nothing of what it is
-	// sent; its connection is closed and made anew. Idle peers send 5 bytes every third of it. The default is 30 s; pods
+	// KeepAlivePeriod is after which time, and up to a third more, a peer that says nothing is taken for dead, or one that
+	// takes nothing of what it is sent; its connection is closed and made anew. Idle peers send 5 bytes every third of it. The default is 30 s; pods
 	// whose periods differ take the longer. At least 100 ms.
 	KeepAlivePeriod time.Duration
 
-	// SendQueueDepth is how many frames wait for one peer, SendQueueBytes how many bytes. What is more is dropped, counted
-	// and reported; stores repair it. The defaults are 1,024 and 64 MiB.
+	// SendQueueDepth is how many frames wait for one peer, and how many for the reader of a subscription; SendQueueBytes is
+	// how many bytes. What is more is dropped, counted and reported; stores repair it. The defaults are 1,024 and 64 MiB.
 	SendQueueDepth, SendQueueBytes int
 
 	// MaxFrameBytes is the largest frame to publish and to take. The default is 32 MiB, and 1 GiB the most. It has to be
@@ -81,15 +81,16 @@ type P2POptions struct {
 	// connections may ask at once. By default all are welcome.
 	AuthorizePeer func(tls.ConnectionState) error
 
-	// Secret, at least 16 bytes, best random ones, is what all pods of the mesh know and nobody else. Without a TLSConfig,
+	// Secret, at least 16 bytes, is what all pods of the mesh know and nobody else. They must be random: whoever is dialled
+	// can guess at a secret that a person has thought up. Without a TLSConfig,
 	// connections are TLS 1.3 with certificates that nobody looks at; each side then proves the secret for that very
 	// session (HMAC-SHA256 of the session's exported key, RFC 5705). MoreSecrets are believed too and proved as well: to
 	// replace a secret, first give all pods both, then the new one alone.
 	Secret      []byte
 	MoreSecrets [][]byte
 
-	// OnError hears of peers that cannot be reached (each time with another error than before), refused connections, lost
-	// ones, and the first of a row of dropped frames, which wraps [ErrQueueFull]. Several goroutines may call it at once. It
+	// OnError hears of peers that cannot be reached (each time with another error than before), of refused connections (once
+	// a second at most), lost ones, and the first of a row of dropped frames, which wraps [ErrQueueFull]. Several goroutines may call it at once. It
 	// should return soon and must not close the transport. By default nobody hears of them.
 	OnError func(error)
 

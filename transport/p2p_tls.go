@@ -117,6 +117,7 @@ func (s *p2pSecurity) secure(ctx context.Context, nc net.Conn, dialled string) (
 	}
 	if s.authorize != nil {
 		if err := s.authorize(state); err != nil {
+			_, _ = c.Write(appendP2PFrame(nil, p2pBye, []byte("refused: not authorised"))) // so that its log says why
 			return nil, fmt.Errorf("%w: %w", ErrPeerUnauthenticated, err)
 		}
 	}
