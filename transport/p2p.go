@@ -29,6 +29,9 @@ type P2PTransport struct {
 	id       p2pID
 	listener net.Listener // nil: nobody can connect
 
+	changed chan struct{}    // one token: peers have come or gone
+	told    map[p2pID]p2pWho // see tell
+
 	routes     p2pRoutes
 	deliveries p2pDeliveries
 	snapshots  p2pSnapshots
@@ -76,6 +79,8 @@ func NewP2PTransport(opts P2POptions) (*P2PTransport, error) {
 		peers:         map[p2pID]*p2pPeer{},
 		dials:         map[string]*p2pDial{},
 		subscriptions: map[string]*p2pSubscription{},
+		changed:       make(chan struct{}, 1),
+		told:          map[p2pID]p2pWho{},
 	}
 	_, _ = rand.Read(t.id[:]) // never fails
 	t.snapshots.init()
@@ -94,6 +99,7 @@ func NewP2PTransport(opts P2POptions) (*P2PTransport, error) {
 		opts.Logger.Warn("podshare: the connections of this P2P transport are plaintext, and anybody who reaches it can read and write; set P2POptions.Secret or TLSConfig",
 			"listen", t.Addr())
 	}
+	t.running.Go(t.runTell)
 	for _, addr := range opts.Peers {
 		t.AddPeer(addr)
 	}
@@ -141,7 +147,9 @@ func (t *P2PTransport) send(topic string, route p2pRoute, msg []byte) {
 	s := route.peer.sender.Load()
 	if uint64(len(msg)) > s.mostFrame {
 		s.dropped.Add(1)
-		t.report(fmt.Errorf("topic %q: %w: %d bytes, a peer takes %d", topic, ErrFrameTooLarge, len(msg), s.mostFrame))
+		if s.tooLarge.CompareAndSwap(false, true) {
+			t.report(fmt.Errorf("topic %q: %w: %d bytes, a peer takes %d", topic, ErrFrameTooLarge, len(msg), s.mostFrame))
+		}
 		return
 	}
 	if s.publish(route.id, msg) == lostFirst {
@@ -183,6 +191,7 @@ func (t *P2PTransport) closeOnce() error {
 		}
 	}
 	t.running.Wait()
+	t.tell()
 	return nil
 }
 
@@ -209,8 +218,8 @@ func (t *P2PTransport) report(err error) {
 	t.options.OnError(fmt.Errorf("p2p: %w", err))
 }
 
-// Alone implements [podshare.Mesh]: every address of Peers has been tried, the discoveries of [SyncPeers] have said who is
-// there, and no connected peer subscribes to the topic.
+// Alone implements [podshare.Mesh]: the discoveries of [SyncPeers] have said who is there, at each address of Peers there is
+// a connected peer, the pod itself or nothing that listens, and no connected peer subscribes to the topic.
 func (t *P2PTransport) Alone(topic string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -219,14 +228,12 @@ func (t *P2PTransport) Alone(topic string) bool {
 			return false
 		}
 	}
-	for _, settled := range t.unsettled() {
-		select {
-		case <-settled:
-		default:
-			return false
+	for _, d := range t.dials {
+		if !d.absent && t.connectedToLocked(d.addr) == nil {
+			return false // not tried yet, or it may come back
 		}
 	}
-	return !t.closed && len(t.routes.to(topic)) == 0
+	return !t.closed && len(t.discoveries) == 0 && len(t.routes.to(topic)) == 0
 }
 
 // awaitDiscovery has FetchSnapshot and Alone wait for a discovery, until found is called.

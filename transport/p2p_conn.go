@@ -25,7 +25,7 @@ type p2pConn struct {
 	peer    *p2pPeer // once active
 	number  uint64   // in the order in which the side that decides has decided
 
-	replaces *p2pConn      // retired as soon as the other side uses this one; only the reader uses it
+	replaces *p2pConn      // ended as soon as the other side uses this one; the reader's, and deactivate's after that has ended
 	heard    chan struct{} // closed when nothing is read any more
 	failed   chan struct{} // closed when the connection has ended
 	cause    atomic.Pointer[error]
@@ -71,8 +71,12 @@ func (t *P2PTransport) open(ctx context.Context, nc *net.TCPConn, dialled string
 		c.remote = p2pAdvertised(c.hello.advertise, nc.RemoteAddr())
 	}
 	c.sender.mostFrame = c.hello.maxFrame
-	c.eager.patience = max(t.options.KeepAlivePeriod, c.hello.keepAlive)
-	return c, c.agree()
+	c.eager.timeout = max(t.options.KeepAlivePeriod, c.hello.keepAlive)
+	if err := c.agree(); err != nil {
+		return nil, err
+	}
+	c.eager.setPatient(false)
+	return c, nil
 }
 
 // agree waits until the other side has decided that this connection is to be used, if that is its decision to make: the
@@ -131,7 +135,7 @@ func (c *p2pConn) end(reason string) {
 // write writes what there is to write, and notices a silent peer.
 func (c *p2pConn) write() {
 	const ticksSilent = 3
-	ticker := time.NewTicker(c.eager.patience / ticksSilent)
+	ticker := time.NewTicker(c.eager.timeout / ticksSilent)
 	defer ticker.Stop()
 	reads, silent := uint64(0), 0
 	err := c.sender.run(c.failed, ticker.C, func(wrote bool) {
@@ -150,7 +154,7 @@ func (c *p2pConn) write() {
 	}
 	// All is said. The connection ends when the other side has said all, too.
 	_ = c.eager.CloseWrite()
-	timer := time.NewTimer(c.eager.patience)
+	timer := time.NewTimer(c.eager.timeout)
 	defer timer.Stop()
 	select {
 	case <-c.heard:
@@ -228,7 +232,7 @@ func (c *p2pConn) take(kind p2pKind, body []byte) error {
 		if err != nil {
 			return err
 		}
-		c.t.takePiece(piece)
+		c.t.takePiece(c.peer, piece)
 	case p2pPing:
 		c.t.peerListed(c.peer)
 	case p2pHello, p2pUse, p2pBye:

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -20,7 +21,11 @@ type p2pDial struct {
 	t       *P2PTransport
 	addr    string
 	end     context.CancelFunc
-	settled chan struct{} // closed once it is known whether there is a peer
+	settled chan struct{} // closed after the first attempt
+
+	// P2PTransport.mu guards these.
+	absent bool     // nothing listens at the address, or the transport itself
+	peer   *p2pPeer // the last one that was reached
 }
 
 // AddPeer has the transport connect to addr, host:port, until RemovePeer. It reports whether that is new. It does nothing
@@ -53,7 +58,13 @@ func (t *P2PTransport) RemovePeer(addr string) bool {
 		return false
 	}
 	d.end()
-	if c := t.connectedTo(addr); c != nil {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.connectedToLocked(addr)
+	if c == nil && d.peer != nil {
+		c = d.peer.conn
+	}
+	if c != nil {
 		c.end(p2pRemoved)
 	}
 	return true
@@ -80,10 +91,13 @@ func (d *p2pDial) run(ctx context.Context) {
 		}
 		c, err := d.connect(ctx)
 		if err == nil {
-			err = d.t.activate(c)
+			if err = d.t.activate(c); err != nil {
+				_ = c.eager.Close()
+			}
 		}
+		d.note(c, err)
+		settled()
 		if err == nil {
-			settled()
 			reported = ""
 			began := time.Now()
 			stop := context.AfterFunc(ctx, func() {
@@ -99,7 +113,6 @@ func (d *p2pDial) run(ctx context.Context) {
 				continue // it was a good one
 			}
 		}
-		settled()
 		if ctx.Err() != nil {
 			return
 		}
@@ -107,8 +120,18 @@ func (d *p2pDial) run(ctx context.Context) {
 			reported = withoutDigits(err)
 			d.t.report(fmt.Errorf("cannot connect to %s: %w", d.addr, err))
 		}
-		pause(ctx, delay/2+rand.N(delay/2)) //nolint:gosec // spreads load, hides nothing
+		pause(ctx, delay/2+rand.N(delay/2+1)) //nolint:gosec // spreads load, hides nothing
 		delay = min(2*delay, d.t.options.ReconnectInterval)
+	}
+}
+
+// note remembers how an attempt ended.
+func (d *p2pDial) note(c *p2pConn, err error) {
+	d.t.mu.Lock()
+	defer d.t.mu.Unlock()
+	d.absent = errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errP2PSelf)
+	if err == nil {
+		d.peer = c.peer
 	}
 }
 

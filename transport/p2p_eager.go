@@ -1,29 +1,38 @@
 package transport
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// eagerConn is a TCP connection that can be written to without waiting: what the kernel does not take at once is kept, and
-// goes out with the next write that may wait. TLS lies above it, so that a record is never left half written.
+// p2pSocketBuffer is how much the kernel holds of what is sent, in bytes. By itself it would hold megabytes for a slow
+// peer, and not ask for more before a third has gone: a connection on its way would look dead.
+const p2pSocketBuffer = 256 << 10
+
+// eagerConn is a TCP connection on which nobody waits who does not want to: what the kernel does not take at once is kept
+// for the next write of who waits, and left is called. TLS lies above it, so that a record is never left half
+// written, and that its answers to the other side, which whoever reads must give, hold up nobody.
 type eagerConn struct {
 	*net.TCPConn
-	raw      syscall.RawConn // nil: it cannot
-	patience time.Duration   // for which a write waits for the kernel to take something
+	raw     syscall.RawConn // nil: all writes wait
+	timeout time.Duration   // for which a write waits for the kernel to take something
+	left    func()          // called when something is kept
 
 	reads atomic.Uint64 // that brought something
 
-	mu    sync.Mutex // guards what follows; held while waiting
-	rest  []byte     // kept
-	eager bool
+	mu      sync.Mutex // guards what follows; held while waiting
+	rest    []byte     // kept
+	patient bool       // writes wait
 }
 
-func newEagerConn(c *net.TCPConn, patience time.Duration) *eagerConn {
-	e := &eagerConn{TCPConn: c, patience: patience}
+func newEagerConn(c *net.TCPConn, timeout time.Duration) *eagerConn {
+	_ = c.SetWriteBuffer(p2pSocketBuffer) // a wish
+	e := &eagerConn{TCPConn: c, timeout: timeout, patient: true}
 	if canWriteNow {
 		e.raw, _ = c.SyscallConn()
 	}
@@ -39,18 +48,18 @@ func (e *eagerConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// setEager says whether the writes to come may wait.
-func (e *eagerConn) setEager(eager bool) {
+// setPatient says whether the writes to come wait.
+func (e *eagerConn) setPatient(patient bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.eager = eager
+	e.patient = patient || e.raw == nil
 }
 
-// Write is that of net.Conn. With eager it takes all of b at once.
+// Write is that of net.Conn.
 func (e *eagerConn) Write(b []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.eager {
+	if e.patient {
 		if err := e.flush(); err != nil {
 			return 0, err
 		}
@@ -63,18 +72,27 @@ func (e *eagerConn) Write(b []byte) (int, error) {
 			return n, err
 		}
 	}
-	e.rest = append(e.rest, b[n:]...)
+	if n < len(b) {
+		e.rest = append(e.rest, b[n:]...)
+		e.left()
+	}
 	return len(b), nil
 }
 
-// kept reports whether something waits for a write that may wait.
+// kept reports whether something waits for a write that waits.
 func (e *eagerConn) kept() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.rest) > 0
 }
 
-// flush writes what was kept.
+// Flush writes what was kept, and waits.
+func (e *eagerConn) Flush() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.flush()
+}
+
 func (e *eagerConn) flush() error {
 	if len(e.rest) == 0 {
 		return nil
@@ -86,23 +104,17 @@ func (e *eagerConn) flush() error {
 	return err
 }
 
-// Flush writes what was kept. It may wait.
-func (e *eagerConn) Flush() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.flush()
-}
-
-// writeAll writes in steps, each of which has all of the patience: a slow connection is not a dead one.
+// writeAll writes all of b. A connection that takes little is slow; one that takes nothing for the whole time-out is dead.
 func (e *eagerConn) writeAll(b []byte) (written int, err error) {
-	const step = 64 << 10
 	defer func() { _ = e.SetWriteDeadline(time.Time{}) }() // one that has passed would fail writeNow, too
+	const step = 64 << 10
 	for written < len(b) {
-		if err := e.SetWriteDeadline(time.Now().Add(e.patience)); err != nil {
+		if err := e.SetWriteDeadline(time.Now().Add(e.timeout)); err != nil {
 			return written, err
 		}
 		n, err := e.TCPConn.Write(b[written:min(len(b), written+step)])
-		if written += n; err != nil {
+		written += n
+		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
 			return written, err
 		}
 	}

@@ -23,6 +23,8 @@ type p2pStranger struct {
 	from   netip.Addr
 	conn   *net.TCPConn
 	cancel context.CancelFunc
+
+	forgotten bool // it is not counted any more
 }
 
 // accept lets others connect until the listener is closed.
@@ -108,9 +110,15 @@ func (t *P2PTransport) arrive(s *p2pStranger) bool {
 	if t.closed {
 		return false
 	}
-	if a.from[s.from] >= t.options.MaxConnectionsPerAddress && !a.evict(func(o *p2pStranger) bool { return o.from == s.from }) ||
-		a.all >= t.options.MaxConnections && !a.evict(func(*p2pStranger) bool { return true }) {
-		return false
+	switch {
+	case a.from[s.from] >= t.options.MaxConnectionsPerAddress:
+		if !a.evict(func(o *p2pStranger) bool { return o.from == s.from }) {
+			return false
+		}
+	case a.all >= t.options.MaxConnections:
+		if !a.evict(func(*p2pStranger) bool { return true }) {
+			return false
+		}
 	}
 	if a.from == nil {
 		a.from = map[netip.Addr]int{}
@@ -121,15 +129,29 @@ func (t *P2PTransport) arrive(s *p2pStranger) bool {
 	return true
 }
 
-// evict ends the oldest of those whose handshake is not over. It still counts until its goroutine has ended, very soon.
+// evict ends the oldest of those whose handshake is not over.
 func (a *p2pArrivals) evict(which func(s *p2pStranger) bool) bool {
 	i := slices.IndexFunc(a.strangers, which)
 	if i < 0 {
 		return false
 	}
-	a.strangers[i].cancel()
+	s := a.strangers[i]
 	a.strangers = slices.Delete(a.strangers, i, i+1)
+	s.cancel()
+	a.forget(s)
 	return true
+}
+
+// forget no longer counts a connection.
+func (a *p2pArrivals) forget(s *p2pStranger) {
+	if s.forgotten {
+		return
+	}
+	s.forgotten = true
+	a.all--
+	if a.from[s.from]--; a.from[s.from] == 0 {
+		delete(a.from, s.from)
+	}
 }
 
 // known notes that a connection's handshake is over.
@@ -146,9 +168,5 @@ func (t *P2PTransport) known(s *p2pStranger) {
 func (t *P2PTransport) depart(s *p2pStranger) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	a := &t.arrivals
-	a.all--
-	if a.from[s.from]--; a.from[s.from] == 0 {
-		delete(a.from, s.from)
-	}
+	t.arrivals.forget(s)
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/tls"
 	"errors"
@@ -77,8 +78,8 @@ type P2POptions struct {
 	// ServerName, or else the host that was dialled. [NewCertificateFiles] has one whose certificates can be replaced.
 	TLSConfig *tls.Config
 
-	// AuthorizePeer is asked about each peer whose certificate TLSConfig has found good; its error refuses the peer. Several
-	// connections may ask at once. By default all are welcome.
+	// AuthorizePeer is asked about each peer whose certificate TLSConfig has found good; its error, or panic, refuses the peer,
+	// and so does the lack of a certificate. Several connections may ask at once. By default all are welcome.
 	AuthorizePeer func(tls.ConnectionState) error
 
 	// Secret, at least 16 bytes, is what all pods of the mesh know and nobody else. They must be random: whoever is dialled
@@ -181,5 +182,9 @@ func (o *P2POptions) secrets() [][]byte {
 	if o.Secret == nil {
 		return nil
 	}
-	return append([][]byte{o.Secret}, o.MoreSecrets...)
+	secrets := [][]byte{bytes.Clone(o.Secret)} // the caller may wipe its own
+	for _, more := range o.MoreSecrets {
+		secrets = append(secrets, bytes.Clone(more))
+	}
+	return secrets
 }

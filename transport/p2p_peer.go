@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"sync"
 	"sync/atomic"
 )
 
@@ -20,9 +19,6 @@ type p2pPeer struct {
 	// P2PTransport.routes.mu guards these.
 	topics     map[uint64]string // it subscribes to, by id
 	topicBytes int               // of them all
-
-	telling sync.Mutex
-	told    bool // OnConnect was called, and OnDisconnect was not since; telling guards it
 }
 
 // activate makes c the connection to its peer.
@@ -55,23 +51,28 @@ func (t *P2PTransport) activate(c *p2pConn) error {
 		c.end(p2pReplaced)
 		return nil
 	case old != nil:
-		old.end(p2pReplaced)
+		defer old.end(p2pReplaced)
 	}
-	p.conn = c
-	p.sender.Store(c.sender)
+	t.use(c)
+	return nil
+}
+
+// use sends what is for c's peer by c. The caller holds mu.
+func (t *P2PTransport) use(c *p2pConn) {
+	c.peer.conn = c
+	c.peer.sender.Store(c.sender)
 	for topic, s := range t.subscriptions {
 		c.sender.control(subscribeFrame(s.id, topic))
 	}
 	c.sender.control(appendP2PFrame(nil, p2pPing, nil)) // that was all
-	return nil
 }
 
 // serve is the life of an active connection.
 func (t *P2PTransport) serve(c *p2pConn) {
-	t.tell(c)
+	t.peersChanged()
 	c.run()
 	t.deactivate(c)
-	t.tell(c)
+	t.peersChanged()
 	if err := *c.cause.Load(); err != nil && !t.isClosed() {
 		t.report(fmt.Errorf("connection to %s lost: %w", c.name(), err))
 	}
@@ -86,10 +87,11 @@ func (t *P2PTransport) deactivate(c *p2pConn) {
 	if p.conn != c {
 		return
 	}
-	if old := c.replaces; old != nil && t.conns[old] {
-		p.conn = old // the other side has not used c, and may never have heard of it
-		p.sender.Store(old.sender)
-		return
+	for old := c.replaces; old != nil; old = old.replaces {
+		if t.conns[old] {
+			t.use(old) // the other side has not used c, and may never have heard of it
+			return
+		}
 	}
 	p.conn = nil
 	delete(t.peers, p.id)
@@ -97,33 +99,14 @@ func (t *P2PTransport) deactivate(c *p2pConn) {
 	t.routes.drop(p)
 }
 
-// tell calls OnConnect or OnDisconnect if the state of c's peer is not what was told last. What came and went meanwhile is
-// not told.
-func (t *P2PTransport) tell(c *p2pConn) {
-	p := c.peer
-	p.telling.Lock()
-	defer p.telling.Unlock()
-	t.mu.Lock()
-	connected := p.conn != nil
-	t.mu.Unlock()
-	if p.told == connected {
-		return
-	}
-	p.told = connected
-	fn := t.options.OnDisconnect
-	if connected {
-		fn = t.options.OnConnect
-	}
-	if fn != nil {
-		defer func() { _ = recover() }() // there is nobody to tell
-		fn(c.remote, c.inbound)
-	}
-}
-
 // connectedTo returns the connection to the peer that was reached at addr, or says to be there.
 func (t *P2PTransport) connectedTo(addr string) *p2pConn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.connectedToLocked(addr)
+}
+
+func (t *P2PTransport) connectedToLocked(addr string) *p2pConn {
 	for _, p := range t.peers {
 		if p.conn.isAt(addr) {
 			return p.conn

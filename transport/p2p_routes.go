@@ -23,7 +23,7 @@ func (r *p2pRoutes) to(topic string) []p2pRoute {
 }
 
 // add has the frames of a topic go to a peer; an id stands for one topic at a time. It reports whether they did not
-// before.
+// before. Of several ids for one topic the highest, the newest, counts.
 func (r *p2pRoutes) add(p *p2pPeer, id uint64, topic string) (added, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -35,9 +35,17 @@ func (r *p2pRoutes) add(p *p2pPeer, id uint64, topic string) (added, ok bool) {
 	}
 	p.topics[id] = topic
 	p.topicBytes += len(topic)
-	// A subscription that took the place of another is known by its own id before the end of that one.
-	r.topics[topic] = append(slices.Clip(r.topics[topic]), p2pRoute{p, id})
-	return true, true
+	routes := r.topics[topic]
+	i := slices.IndexFunc(routes, func(x p2pRoute) bool { return x.peer == p })
+	switch {
+	case i < 0:
+		r.topics[topic] = append(slices.Clip(routes), p2pRoute{p, id})
+	case routes[i].id < id:
+		routes = slices.Clone(routes)
+		routes[i].id = id
+		r.topics[topic] = routes
+	}
+	return i < 0, true
 }
 
 // remove ends what add began.
@@ -63,10 +71,12 @@ func (r *p2pRoutes) drop(p *p2pPeer) {
 }
 
 func (r *p2pRoutes) without(topic string, route p2pRoute) {
-	left := slices.DeleteFunc(slices.Clone(r.topics[topic]), func(x p2pRoute) bool { return x == route })
-	if len(left) == 0 {
+	i := slices.Index(r.topics[topic], route)
+	switch {
+	case i < 0:
+	case len(r.topics[topic]) == 1:
 		delete(r.topics, topic)
-	} else {
-		r.topics[topic] = left
+	default:
+		r.topics[topic] = slices.Delete(slices.Clone(r.topics[topic]), i, i+1)
 	}
 }

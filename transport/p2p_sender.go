@@ -31,7 +31,8 @@ type p2pSender struct {
 	most  int        // bytes that may wait
 	wake  chan struct{}
 
-	mostFrame uint64 // bytes of the largest frame that the other side takes
+	mostFrame uint64      // bytes of the largest frame that the other side takes
+	tooLarge  atomic.Bool // there was a larger one
 
 	mu     sync.Mutex
 	queue  []p2pOut
@@ -58,7 +59,9 @@ type p2pOut struct {
 }
 
 func newP2PSender(conn net.Conn, eager *eagerConn, o *P2POptions) *p2pSender {
-	return &p2pSender{conn: conn, eager: eager, depth: o.SendQueueDepth, most: o.SendQueueBytes, wake: make(chan struct{}, 1)}
+	s := &p2pSender{conn: conn, eager: eager, depth: o.SendQueueDepth, most: o.SendQueueBytes, wake: make(chan struct{}, 1)}
+	eager.left = s.signal
+	return s
 }
 
 // publish sends a frame that was published.
@@ -133,29 +136,31 @@ func (s *p2pSender) finish(frame []byte) {
 func (s *p2pSender) unlockAndWake(wake bool) {
 	s.mu.Unlock()
 	if wake {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.signal()
 	}
 }
 
-// writeNow writes a frame without waiting. The caller has locked mu, which it unlocks.
+// signal wakes run.
+func (s *p2pSender) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// writeNow writes a frame without waiting: run writes what is left of it. The caller has locked mu, which it unlocks.
 func (s *p2pSender) writeNow(id uint64, msg []byte) {
 	s.busy = true
 	s.mu.Unlock()
 	s.buf = append(appendP2PData(s.buf[:0], id, len(msg)), msg...)
-	s.eager.setEager(true)
 	_, err := s.conn.Write(s.buf)
-	s.eager.setEager(false)
 	s.count(1, len(s.buf))
-	left := s.eager.kept()
 	s.mu.Lock()
 	s.busy, s.wrote = false, true
 	if err != nil && s.err == nil {
 		s.err = err
 	}
-	s.unlockAndWake(left || s.err != nil || len(s.queue) > 0)
+	s.unlockAndWake(s.err != nil || len(s.queue) > 0)
 }
 
 func (s *p2pSender) count(frames, bytes int) {
@@ -235,8 +240,10 @@ func (s *p2pSender) give(batch []p2pOut) {
 	s.busy, s.wrote = false, true
 }
 
-// write writes frames, many at a time.
+// write writes frames, many at a time, and waits.
 func (s *p2pSender) write(batch []p2pOut) error {
+	s.eager.setPatient(true)
+	defer s.eager.setPatient(false)
 	buf, frames := s.buf[:0], 0
 	defer func() {
 		if s.buf = buf[:0]; cap(buf) > 2*p2pGather {

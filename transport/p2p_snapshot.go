@@ -26,8 +26,14 @@ const (
 type p2pSnapshots struct {
 	mu      sync.Mutex
 	byTopic map[string]*p2pSnapshot // what they point to never changes
-	asked   map[uint64]chan<- p2pPieceOf
+	asked   map[uint64]p2pAsked
 	lastAsk uint64
+}
+
+// p2pAsked is a question to a peer.
+type p2pAsked struct {
+	peer   *p2pPeer
+	answer chan<- p2pPieceOf // has room for one
 }
 
 // p2pSnapshot is a snapshot, or what is known of one.
@@ -83,7 +89,7 @@ func parseP2PPiece(body []byte) (p p2pPieceOf, err error) {
 }
 
 func (s *p2pSnapshots) init() {
-	s.byTopic, s.asked = map[string]*p2pSnapshot{}, map[uint64]chan<- p2pPieceOf{}
+	s.byTopic, s.asked = map[string]*p2pSnapshot{}, map[uint64]p2pAsked{}
 }
 
 func (s *p2pSnapshots) of(topic string) *p2pSnapshot {
@@ -122,28 +128,42 @@ func (t *P2PTransport) Snapshot(ctx context.Context, topic string, data []byte) 
 // connected peer and arrives whole; nil if there is none. It first waits until the discoveries of [SyncPeers] have said who
 // is there, and each peer that the transport dials is connected or could not be reached, but no longer than SnapshotTimeout: without
 // peers, or with none that answer at their addresses, it returns at once. Peers that do not answer cost that time once more. It returns
-// [ErrClosed], [ErrEmptyTopic] or the error of a ctx that has ended; peers that fail are no error.
+// [ErrClosed], [ErrEmptyTopic], the error of a ctx that has ended, or why none of those that were offered could be fetched.
 func (t *P2PTransport) FetchSnapshot(ctx context.Context, topic string) ([]byte, error) {
 	if err := t.check(ctx, topic); err != nil {
 		return nil, err
 	}
 	t.awaitPeers(ctx)
+	const attempts = 5
+	var err error
+	for range attempts { // for a snapshot that is replaced while it is fetched
+		var data []byte
+		if data, err = t.fetch(ctx, topic); !errors.Is(err, errP2PChanged) {
+			return data, err
+		}
+	}
+	return nil, err
+}
+
+// fetch returns the newest snapshot of those offered that can be fetched.
+func (t *P2PTransport) fetch(ctx context.Context, topic string) (data []byte, err error) {
 	for _, found := range t.offers(ctx, topic) {
 		if found.conn == nil {
 			return bytes.Clone(found.data), nil
 		}
-		data, err := t.download(ctx, found.conn, topic, found.p2pSnapshot)
-		if err == nil {
+		if data, err = t.download(ctx, found.conn, topic, found.p2pSnapshot); err == nil {
 			return data, nil
 		}
-		if ctx.Err() == nil {
-			t.report(fmt.Errorf("snapshot of %q from %s: %w", topic, found.conn.name(), err))
+		if ctx.Err() != nil || errors.Is(err, errP2PChanged) {
+			break
 		}
+		err = fmt.Errorf("snapshot of %q from %s: %w", topic, found.conn.name(), err)
+		t.report(err)
 	}
-	if err := t.check(ctx, topic); err != nil {
-		return nil, err
+	if failed := t.check(ctx, topic); failed != nil {
+		return nil, failed
 	}
-	return nil, nil
+	return nil, err
 }
 
 // awaitPeers waits until it is known of each peer whether it is there.
@@ -199,7 +219,7 @@ func (t *P2PTransport) offers(ctx context.Context, topic string) []p2pOffer {
 		}()
 	}
 	for range conns {
-		if offer := <-answers; offer.version > 0 {
+		if offer := <-answers; offer.size > 0 {
 			offers = append(offers, offer)
 		}
 	}
@@ -227,7 +247,7 @@ func (t *P2PTransport) download(ctx context.Context, c *p2pConn, topic string, s
 			return nil, err
 		case piece.version != s.version:
 			return nil, errP2PChanged
-		case piece.offset != uint64(len(data)) || len(piece.data) == 0 || uint64(len(data)+len(piece.data)) > s.size:
+		case piece.offset != uint64(len(data)) || uint64(len(piece.data)) != min(p2pPieceBytes, s.size-uint64(len(data))):
 			return nil, errP2PDamaged
 		}
 		data = append(data, piece.data...)
@@ -238,36 +258,39 @@ func (t *P2PTransport) download(ctx context.Context, c *p2pConn, topic string, s
 	return data, nil
 }
 
-// ask waits for the answer of a peer.
+// ask waits for the answer of a peer. It asks twice: the answer is lost if the peer's queue is full.
 func (t *P2PTransport) ask(ctx context.Context, c *p2pConn, wish p2pWish) (p2pPieceOf, error) {
 	answer := make(chan p2pPieceOf, 1)
 	s := &t.snapshots
 	s.mu.Lock()
 	s.lastAsk++
 	wish.ask = s.lastAsk
-	s.asked[wish.ask] = answer
+	s.asked[wish.ask] = p2pAsked{c.peer, answer}
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.asked, wish.ask)
 	}()
-	c.sender.control(wish.frame())
-	timeout := time.NewTimer(t.options.SnapshotTimeout)
+	const times = 2
+	timeout := time.NewTicker(t.options.SnapshotTimeout/times + 1)
 	defer timeout.Stop()
-	select {
-	case piece := <-answer:
-		return piece, nil
-	case <-timeout.C:
-		return p2pPieceOf{}, errP2PNoAnswer
-	case <-c.failed:
-		return p2pPieceOf{}, errP2PConnEnded
-	case <-ctx.Done():
-		return p2pPieceOf{}, ctx.Err()
+	for range times {
+		c.sender.control(wish.frame())
+		select {
+		case piece := <-answer:
+			return piece, nil
+		case <-timeout.C:
+		case <-c.failed:
+			return p2pPieceOf{}, errP2PConnEnded
+		case <-ctx.Done():
+			return p2pPieceOf{}, ctx.Err()
+		}
 	}
+	return p2pPieceOf{}, errP2PNoAnswer
 }
 
-// answer sends a peer what it wishes for, if there is room in its queue: it asks again.
+// answer sends a peer what it wishes for, if there is room in its queue.
 func (t *P2PTransport) answer(c *p2pConn, wish p2pWish) {
 	piece := p2pPieceOf{ask: wish.ask, offset: wish.offset}
 	if s := t.snapshots.of(wish.topic); s != nil {
@@ -275,16 +298,18 @@ func (t *P2PTransport) answer(c *p2pConn, wish p2pWish) {
 		piece.p2pSnapshot = *s
 		piece.data = s.data[from:min(from+min(wish.most, p2pPieceBytes), s.size)]
 	}
-	c.sender.offer(p2pOut{bytes: piece.frame(), counted: true})
+	if c.sender.offer(p2pOut{bytes: piece.frame(), counted: true}) == lostFirst {
+		t.report(fmt.Errorf("topic %q: what waits for a peer: %w", wish.topic, ErrQueueFull))
+	}
 }
 
 // takePiece hands a piece to who waits for it.
-func (t *P2PTransport) takePiece(piece p2pPieceOf) {
+func (t *P2PTransport) takePiece(from *p2pPeer, piece p2pPieceOf) {
 	s := &t.snapshots
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if answer := s.asked[piece.ask]; answer != nil {
+	if asked, ok := s.asked[piece.ask]; ok && asked.peer == from {
 		delete(s.asked, piece.ask)
-		answer <- piece // has room
+		asked.answer <- piece
 	}
 }

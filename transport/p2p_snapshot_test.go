@@ -2,6 +2,9 @@ package transport_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
+	"hash/crc32"
 	"io"
 	"testing"
 	"time"
@@ -40,7 +43,6 @@ func TestP2PTakesOnlyWholeSnapshots(t *testing.T) {
 		"more than it announced": func(ask, offset string) string { return ask + offset + best + "\x04\x00" + "databases" },
 		"nothing of it":          func(ask, offset string) string { return ask + offset + best + "\x04\x00" },
 		"another part":           func(ask, _ string) string { return ask + "\x01" + best + "\x04\x00" + "data" },
-		"replaced meanwhile":     func(ask, offset string) string { return ask + offset + "\x01\x04\x00" + "data" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := new(reports)
@@ -73,6 +75,36 @@ func TestP2PTakesOnlyWholeSnapshots(t *testing.T) {
 			require.NoError(t, a.Close())
 		})
 	}
+}
+
+// A snapshot that is replaced while it is fetched is fetched anew.
+func TestP2PFetchesWhatReplacedTheSnapshot(t *testing.T) {
+	a := openP2P(t, plaintext)
+	peer := dialRaw(t, a)
+	defer peer.Close()
+	sum := string(binary.AppendUvarint(nil, uint64(crc32.Checksum([]byte("data"), crc32.MakeTable(crc32.Castagnoli)))))
+	answers := []string{ // an offer and a part, until they are of one version
+		"\x01\x04" + sum, "\x02\x04" + sum + "data",
+		"\x02\x04" + sum, "\x03\x04" + sum + "data",
+		"\x03\x04" + sum, "\x03\x04" + sum + "data",
+	}
+	fetched := make(chan string)
+	go func() {
+		data, err := a.FetchSnapshot(context.Background(), "flags")
+		if err != nil {
+			data = []byte(err.Error())
+		}
+		fetched <- string(data)
+	}()
+	for _, answer := range answers {
+		kind, body := readRaw(t, peer)
+		for kind != 7 {
+			kind, body = readRaw(t, peer)
+		}
+		_, err := io.WriteString(peer, rawFrame(8, body[:2]+answer))
+		require.NoError(t, err)
+	}
+	require.Equal(t, "data", <-fetched)
 }
 
 func TestP2PFetchesAfterTheFirstAnswerOfADiscovery(t *testing.T) {

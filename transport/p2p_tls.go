@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -38,31 +39,61 @@ func newP2PSecurity(o *P2POptions) (s p2pSecurity, err error) {
 
 // p2pCertified returns what config means for either role.
 func p2pCertified(config *tls.Config, certified bool) (server, client *tls.Config, err error) {
+	client = config.Clone()
+	client.MinVersion = max(client.MinVersion, tls.VersionTLS13)
+	if client.RootCAs == nil {
+		client.RootCAs = client.ClientCAs
+	}
+	judges := p2pJudges(client)
+	switch {
+	case certified && len(client.Certificates) == 0 && client.GetClientCertificate == nil:
+		return nil, nil, errors.New("p2p: P2POptions.TLSConfig has no certificate for the role of a client")
+	case certified && client.RootCAs == nil && !judges:
+		return nil, nil, errors.New("p2p: P2POptions.TLSConfig needs RootCAs or ClientCAs: else every certificate that this host trusts would do")
+	case certified && client.InsecureSkipVerify && !judges:
+		return nil, nil, errors.New("p2p: P2POptions.TLSConfig has InsecureSkipVerify and no VerifyConnection: any server would do")
+	}
+	if given := config.GetConfigForClient; given != nil {
+		server = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			c, err := given(hello)
+			if err != nil {
+				return nil, err
+			}
+			return p2pServer(cmp.Or(c, config), certified)
+		}}
+		return server, client, nil
+	}
+	server, err = p2pServer(config, certified)
+	return server, client, err
+}
+
+// p2pServer returns what config means for a server.
+func p2pServer(config *tls.Config, certified bool) (*tls.Config, error) {
 	c := config.Clone()
+	c.GetConfigForClient = nil // was asked
 	c.MinVersion = max(c.MinVersion, tls.VersionTLS13)
-	// A ticket would let a peer in again whose certificate has expired meanwhile.
-	c.SessionTicketsDisabled = true
+	c.SessionTicketsDisabled = true // one would let a peer in again whose certificate has expired meanwhile
 	if c.ClientCAs == nil {
 		c.ClientCAs = c.RootCAs
 	}
-	if c.RootCAs == nil {
-		c.RootCAs = c.ClientCAs
-	}
-	judges := c.VerifyPeerCertificate != nil || c.VerifyConnection != nil || c.GetConfigForClient != nil
-	if certified && c.ClientAuth < tls.RequireAnyClientCert {
+	judges := p2pJudges(c)
+	if certified && (c.ClientAuth < tls.RequireAnyClientCert || c.ClientAuth == tls.VerifyClientCertIfGiven) {
 		c.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	switch {
-	case len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
-		return nil, nil, errors.New("p2p: P2POptions.TLSConfig has no certificate for the role of a server")
-	case certified && len(c.Certificates) == 0 && c.GetClientCertificate == nil:
-		return nil, nil, errors.New("p2p: P2POptions.TLSConfig has no certificate for the role of a client")
+	case len(c.Certificates) == 0 && c.GetCertificate == nil:
+		return nil, errors.New("p2p: P2POptions.TLSConfig has no certificate for the role of a server")
 	case certified && c.ClientCAs == nil && !judges:
-		return nil, nil, errors.New("p2p: P2POptions.TLSConfig needs RootCAs or ClientCAs: else every certificate that this host trusts would do")
+		return nil, errors.New("p2p: P2POptions.TLSConfig needs RootCAs or ClientCAs: else every certificate that this host trusts would do")
 	case certified && c.ClientAuth == tls.RequireAnyClientCert && !judges:
-		return nil, nil, errors.New("p2p: P2POptions.TLSConfig takes any client certificate: ClientAuth must be RequireAndVerifyClientCert")
+		return nil, errors.New("p2p: P2POptions.TLSConfig takes any client certificate: ClientAuth must be RequireAndVerifyClientCert")
 	}
-	return c, c, nil
+	return c, nil
+}
+
+// p2pJudges reports whether the program itself judges certificates.
+func p2pJudges(c *tls.Config) bool {
+	return c.VerifyPeerCertificate != nil || c.VerifyConnection != nil
 }
 
 // p2pAnonymous returns configurations for TLS in which nobody is known: the secret says who is a peer.
@@ -112,14 +143,25 @@ func (s *p2pSecurity) secure(ctx context.Context, nc net.Conn, dialled string) (
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
 	state := c.ConnectionState()
-	if s.certified && len(state.PeerCertificates) == 0 {
-		return nil, fmt.Errorf("%w: it has no certificate", ErrPeerUnauthenticated)
-	}
-	if s.authorize != nil {
-		if err := s.authorize(state); err != nil {
-			_, _ = c.Write(appendP2PFrame(nil, p2pBye, []byte("refused: not authorised"))) // so that its log says why
-			return nil, fmt.Errorf("%w: %w", ErrPeerUnauthenticated, err)
-		}
+	if err := s.welcome(state); err != nil {
+		_, _ = c.Write(appendP2PFrame(nil, p2pBye, []byte("refused: not authorised"))) // so that its log says why
+		return nil, fmt.Errorf("%w: %w", ErrPeerUnauthenticated, err)
 	}
 	return c, nil
+}
+
+// welcome says why a peer is refused for its certificate, which TLS has found good.
+func (s *p2pSecurity) welcome(state tls.ConnectionState) (err error) {
+	switch {
+	case len(state.PeerCertificates) == 0 && (s.certified || s.authorize != nil):
+		return errors.New("it has no certificate")
+	case s.authorize == nil:
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("AuthorizePeer panicked: %v", p)
+		}
+	}()
+	return s.authorize(state)
 }
