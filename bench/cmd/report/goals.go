@@ -44,6 +44,9 @@ func goals() []goal {
 		memory    = "Memory/entries=1000000/impl="
 		replicate = "Replicate/writers="
 		redis     = "Redis"
+		propagate = "P2PPropagate/pods=2/impl="
+		mesh      = "P2PReplicate/pods=2/writers="
+		join      = "P2PJoin/entries=1000000/impl="
 	)
 	gs := []goal{}
 	for _, keys := range []string{"10000", "1000000"} {
@@ -74,6 +77,20 @@ func goals() []goal {
 		atLeast("Throughput to one peer against naive, 64 writers", 10, "sets/s", replicate+"64/impl=podshare", replicate+"64/impl=naive"),
 		atLeast("Throughput through Redis against PUBLISH, 64 writers", 7, "sets/s", redis+"Replicate/writers=64/impl=podshare", redis+"Replicate/writers=64/impl=publish"),
 		atMost("Set to event through Redis against PUBLISH, p50", 1.15, "p50-us", redis+"Propagate/writers=1/impl=podshare", redis+"Propagate/writers=1/impl=publish"),
+		atMost("Publish to Subscribe over P2P against raw TCP, p50", 1.3, "p50-us", propagate+"p2p", propagate+"tcp"),
+		atMost("the same, after a pause of 100 µs", 1.3, "idle-p50-us", propagate+"p2p", propagate+"tcp"),
+		atMost("Set to event over P2P against raw TCP, p50", 1.3, "p50-us", propagate+"store", propagate+"tcp"),
+		atMost("the same, after a pause of 100 µs", 1.3, "idle-p50-us", propagate+"store", propagate+"tcp"),
+		atMost("Set to event over P2P against NATS, p50", 1, "p50-us", propagate+"store", propagate+"nats"),
+		goal{"Sets a second to one peer over P2P, 1 writer", 1e6, true, "sets/s", func(get getter) float64 { return get(mesh+"1/impl=podshare", "sets/s") }},
+		goal{"Sets a second to one peer over P2P, 64 writers", 1e6, true, "sets/s", func(get getter) float64 { return get(mesh+"64/impl=podshare", "sets/s") }},
+		atLeast("Throughput to one peer over P2P against naive, 1 writer", 10, "sets/s", mesh+"1/impl=podshare", mesh+"1/impl=naive"),
+		atLeast("Throughput to one peer over P2P against naive, 64 writers", 10, "sets/s", mesh+"64/impl=podshare", mesh+"64/impl=naive"),
+		atMost("Join of 1,000,000 entries over P2P against streaming them into a map", 3, "ms", join+"podshare", join+"stream"),
+		goal{"Longest Get meanwhile, on either pod", 1, false, "ms", func(get getter) float64 {
+			return max(get(join+"podshare", "joining-get-ms"), get(join+"podshare", "answering-get-ms"))
+		}},
+		goal{"Most heap meanwhile against that of the joined store, garbage included", 1.5, false, "×", func(get getter) float64 { return get(join+"podshare", "peak-x") }},
 		goal{"Memory of an entry", 180, false, "B", func(get getter) float64 { return get(memory+"podshare", "B/entry") }},
 		atMost("Processor time of a forced collection against naive", 1, "cpu-ms/op", memory+"podshare", memory+"naive"),
 		goal{"Snapshot, 10 of 100,000 changed, bytes moved against a full one", 0.001, false, "×", func(get getter) float64 {
