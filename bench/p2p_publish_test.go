@@ -1,3 +1,5 @@
+//go:build unix
+
 package bench
 
 import (
@@ -131,7 +133,8 @@ func (a *arrivals) one(b *testing.B, patience time.Duration) (took []time.Durati
 
 // BenchmarkP2PThroughput is the rate at which one pod sends messages to all others, no more than 512 ahead of the
 // slowest, so that nothing is dropped for want of room: half of what may wait for a P2P peer, where what is being written
-// counts until all of it is. What does not come within 200 ms is lost. impl=tcp writes each message by
+// counts until all of it is. What does not come within 200 ms is lost. cpu-ns/delivery is the processor time of both sides, which
+// does not depend so much on what else the machine does. impl=tcp writes each message by
 // itself, impl=tcp-batch 64 at a time.
 func BenchmarkP2PThroughput(b *testing.B) {
 	links := append([]link{{name: "tcp-batch", open: openTCP(64)}}, frameLinks()...)
@@ -148,14 +151,17 @@ func BenchmarkP2PThroughput(b *testing.B) {
 				f.run(b, blocks) // buffers have grown
 				f.lost = 0
 				var took []time.Duration
+				cpu := processorTime(b)
 				for b.Loop() {
 					start := time.Now()
 					f.run(b, blocks)
 					took = append(took, time.Since(start))
 				}
+				cpu = processorTime(b) - cpu
 				rate := float64(blocks*flowBlock) / median(took).Seconds()
 				b.ReportMetric(rate, "messages/s")
 				b.ReportMetric(rate*float64(pods-1), "deliveries/s")
+				b.ReportMetric(float64(cpu)/float64(len(took)*blocks*flowBlock*(pods-1)), "cpu-ns/delivery")
 				b.ReportMetric(float64(f.lost), "lost")
 				b.ReportMetric(0, "ns/op")
 			})
@@ -275,7 +281,7 @@ func BenchmarkP2PReplicate(b *testing.B) {
 					}
 					return holdAll(stores[1:], keys[:1], base)
 				})
-				round := 0
+				round, cpu := 0, processorTime(b)
 				measureRate(b, sets, func() {
 					round++
 					last := numbered(base, round<<1|1)
@@ -303,6 +309,7 @@ func BenchmarkP2PReplicate(b *testing.B) {
 						})
 					}
 				})
+				b.ReportMetric(float64(processorTime(b)-cpu)/float64(round*sets), "cpu-ns/set") // of all pods
 				var dropped uint64
 				for _, t := range ts {
 					stats := t.Stats()
