@@ -190,6 +190,9 @@ func (a *answer[T]) next() *entry[T] {
 	return e
 }
 
+// scanning reports whether there is room for more chunks: the scan has used up its budget, and goes on at the next tick.
+func (a *answer[T]) scanning() bool { return !a.last && len(a.window) < repairWindow }
+
 // pump sends chunks while the window has room and the scan its budget.
 func (r *replica[T]) pump(at instant, a *answer[T]) {
 	for budget := scanBudget; budget > 0 && !a.last && len(a.window) < repairWindow; budget-- {

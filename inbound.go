@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -83,6 +84,7 @@ func (in *inbound[T]) decode(list *wire.RecordList, c *codec[T], l *Limits) {
 }
 
 func decodeRecords[T any](updates []update[T], list *wire.RecordList, c *codec[T], l *Limits) []update[T] {
+	updates = slices.Grow(updates, len(list.Records))
 	for i := range list.Records {
 		rec := &list.Records[i]
 		updates = append(updates, update[T]{

@@ -42,6 +42,22 @@ func TestJoinerIsReadyWhenItHoldsWhatPeersHold(t *testing.T) {
 	})
 }
 
+// An answer whose scan uses up its budget goes on by itself: a joiner of many small entries waits for no heartbeat.
+func TestAnswerOfManySmallEntriesDoesNotPause(t *testing.T) {
+	for seed := range uint64(5) { // an answer may happen not to pause
+		bubble(t, func(t *testing.T) {
+			net := newNetwork(t, seed)
+			net.SetStoreFaults(noStore)
+			a := open(t, net.Pod("a"), "a")
+			pass(2*time.Second + 100*time.Millisecond) // the next heartbeats are far off
+			require.NoError(t, a.SetMany(t.Context(), numbered(30_000, "v")))
+			b := open(t, net.Pod("b"), "b")
+			require.Less(t, untilSynced(t, b), 200*time.Millisecond)
+			requireSame(t, a, b)
+		})
+	}
+}
+
 // Pods that start at one moment, beside one that holds everything, do not take each other for caught up.
 func TestNewcomersDoNotTakeEachOtherForCaughtUp(t *testing.T) {
 	for seed := range uint64(20) {

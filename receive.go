@@ -34,9 +34,9 @@ func (r *replica[T]) receive(at instant, in *inbound[T]) (kept bool) {
 	case wire.KindList:
 		r.takeList(at, p, &in.list)
 	case wire.KindHave:
-		r.takeHave(at, p, in)
+		kept = r.takeHave(at, p, in)
 		r.answerAsks(at)
-		return true
+		return kept
 	case wire.KindMore:
 		r.takeMore(at, p, &in.more)
 	case wire.KindLapse:
@@ -196,8 +196,8 @@ func (r *replica[T]) next(at instant) int64 {
 		next = min(next, p.heard+p.patience(r.interval())+1)
 	}
 	for _, a := range r.repair.answers {
-		if !a.last && len(a.window) < repairWindow {
-			return at.mono // a scan that ran out of its budget
+		if a.scanning() {
+			return at.mono
 		}
 		next = min(next, a.touched+int64(answerIdle)+1)
 	}
@@ -211,6 +211,11 @@ func (r *replica[T]) earliest() int64 {
 		due = min(due, r.repair.ask.timeout)
 	} else {
 		due = min(due, r.repair.due)
+	}
+	for _, a := range r.repair.answers {
+		if a.scanning() {
+			return 0
+		}
 	}
 	if len(r.lapsed) > 0 && r.sent.Count() == 0 { // else they wait for the publisher, which may be stuck
 		return 0

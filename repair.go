@@ -52,9 +52,18 @@ type ask[T any] struct {
 
 	next    uint64 // the chunk that is awaited
 	early   map[uint64]*inbound[T]
-	chunks  []*inbound[T]
+	chunks  []chunk[T]
 	retries int
 	timeout int64
+}
+
+// chunk is what is left of a chunk until the answer is complete.
+type chunk[T any] struct {
+	updates []update[T]
+	full    bool
+	floor   int64
+	vector  []wire.VectorEntry
+	held    []wire.HeldEntry
 }
 
 // fruitless remembers an exchange that changed nothing. Until one of the four hashes changes or the
@@ -327,16 +336,17 @@ func (r *replica[T]) takeList(at instant, p *peer, m *wire.List) {
 	r.sendWant(at)
 }
 
-// takeHave takes in one chunk of an answer.
-func (r *replica[T]) takeHave(at instant, p *peer, in *inbound[T]) {
+// takeHave takes in one chunk of an answer. It reports whether in is kept.
+func (r *replica[T]) takeHave(at instant, p *peer, in *inbound[T]) (kept bool) {
 	a := r.repair.ask
 	if a == nil || a.to != p || a.series != in.have.Series && r.on(ruleSeries) || in.have.Index < a.next {
-		return
+		return false
 	}
 	if in.have.Index >= a.next+2*repairWindow {
-		return
+		return false
 	}
 	a.early[in.have.Index] = in
+	kept = true
 	before := a.next
 	for {
 		c := a.early[a.next]
@@ -347,32 +357,37 @@ func (r *replica[T]) takeHave(at instant, p *peer, in *inbound[T]) {
 		a.next++
 		if m := &c.have; !m.Last && len(m.Records)+len(m.Vector)+len(m.Held) == 0 {
 			r.giveUp(at, a) // it would go on for ever
-			return
+			return true
 		}
-		r.keepChunk(at, a, p.origin, c)
+		if whole := r.keepChunk(at, a, p.origin, c); c == in {
+			kept = whole
+		}
 		if c.have.Last {
 			r.complete(at, a, p)
-			return
+			return true // its buffers are as large as chunks are: enough
 		}
 	}
 	if a.next == before {
-		return
+		return kept
 	}
 	a.retries = 0
 	a.timeout = at.mono + int64(repairRetry)
 	if before/(repairWindow/2) != a.next/(repairWindow/2) {
 		r.sendMore(at, a)
 	}
+	return kept
 }
 
-// keepChunk buffers a chunk. A store that held nothing applies it at once, but for batches, so that a
-// joining pod needs no second copy of everything.
-func (r *replica[T]) keepChunk(at instant, a *ask[T], from origin, c *inbound[T]) {
+// keepChunk buffers a chunk, and reports whether that needs c's buffers. A store that held nothing applies it at once, but for
+// batches, so that a joining pod needs no second copy of everything.
+func (r *replica[T]) keepChunk(at instant, a *ask[T], from origin, c *inbound[T]) (whole bool) {
 	r.resolve(from, c, &c.have.RecordList)
 	r.count.repairBytes += uint64(c.size)
-	a.chunks = append(a.chunks, c)
+	m := &c.have
+	left := chunk[T]{updates: c.updates, full: m.Full, floor: m.Floor, vector: m.Vector, held: m.Held}
 	if !a.joining && r.on(ruleRepairAtOnce) {
-		return
+		a.chunks = append(a.chunks, left)
+		return true
 	}
 	rest := c.updates[:0]
 	for i := range c.updates {
@@ -387,9 +402,11 @@ func (r *replica[T]) keepChunk(at instant, a *ask[T], from origin, c *inbound[T]
 			rest = append(rest, *u)
 		}
 	}
-	clear(c.updates[len(rest):])
-	c.updates = slices.Clip(slices.Clone(rest))
-	c.have.Records, c.frame = nil, nil
+	left.updates = slices.Clone(rest)
+	clear(c.updates)
+	c.updates = c.updates[:0]
+	a.chunks = append(a.chunks, left)
+	return len(rest)+len(m.Vector)+len(m.Held) > 0
 }
 
 // complete applies an answer of which all chunks are there.
@@ -401,13 +418,13 @@ func (r *replica[T]) complete(at instant, a *ask[T], p *peer) {
 	s := adoption[T]{unasked: a.unasked}
 	for _, c := range a.chunks {
 		s.updates = append(s.updates, c.updates...)
-		s.full = s.full || c.have.Full
-		s.floor = max(s.floor, c.have.Floor)
-		for i := range c.have.Vector {
-			s.addVector(&r.origins, &c.have.Vector[i])
+		s.full = s.full || c.full
+		s.floor = max(s.floor, c.floor)
+		for i := range c.vector {
+			s.addVector(&r.origins, &c.vector[i])
 		}
-		for i := range c.have.Held {
-			s.addHeld(&r.origins, &c.have.Held[i])
+		for i := range c.held {
+			s.addHeld(&r.origins, &c.held[i])
 		}
 	}
 	r.adopt(at, &s)

@@ -15,7 +15,8 @@ var errSubscriptionEnded = errors.New("podshare: the transport ended the subscri
 // sent again when it is still wanted.
 const maxControl = 1024
 
-// maxReuse is the size of the largest frame after which its buffers are used again, in bytes.
+// maxReuse is the size of the largest frame after which its buffers are used again, in bytes. Chunks of an answer, which are
+// larger, come in a row.
 const maxReuse = 64 << 10
 
 // run takes in the frames of sub, or those of the first that is attached, and does what is due, until ctx ends.
@@ -109,7 +110,7 @@ func (s *Store[T]) receive(in *inbound[T], frame []byte) *inbound[T] {
 	if early {
 		signal(s.wake)
 	}
-	if kept || in.size > maxReuse || cap(in.updates) > maxReuse/64 {
+	if large := in.size > maxReuse || cap(in.updates) > maxReuse/64; kept || large && in.header.Kind != wire.KindHave {
 		return new(inbound[T])
 	}
 	return in
