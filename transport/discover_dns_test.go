@@ -113,8 +113,8 @@ func TestDNSEmptyAnswersEmptyTheListAfterAMinute(t *testing.T) {
 		w.after(2 * dnsMost).wantCalls(2)
 		require.Equal(t, 1, errs.count())
 
-		dns.answer("10.0.0.1")
-		w.after(dnsMost).wantCalls(3, "10.0.0.1:70")
+		dns.answer("10.0.0.2")
+		w.after(dnsMost).wantCalls(3, "10.0.0.2:70")
 	})
 }
 

@@ -251,10 +251,16 @@ func TestKubernetesAnswersThatCannotBeUsedChangeNothing(t *testing.T) {
 		answer func(http.ResponseWriter)
 		want   string
 	}{
-		"401":                   {answer(401, `{"kind":"Status","message":"Unauthorized","code":401}`), "401 Unauthorized: Unauthorized"},
-		"403":                   {answer(403, `{"kind":"Status","message":"User x cannot list","code":7}`), "403 Forbidden: User x cannot list"},
-		"500, no JSON":          {answer(500, "<html>"), "answers 500 Internal Server Error"},
-		"503, endless":          {answer(503, strings.Repeat(" ", 1<<20)), "answers 503 Service Unavailable"},
+		"401":          {answer(401, `{"kind":"Status","message":"Unauthorized","code":401}`), "401 Unauthorized: Unauthorized"},
+		"403":          {answer(403, `{"kind":"Status","message":"User x cannot list","code":7}`), "403 Forbidden: User x cannot list"},
+		"500, no JSON": {answer(500, "<html>"), "answers 500 Internal Server Error"},
+		"503, endless": {func(w http.ResponseWriter) {
+			w.WriteHeader(503)
+			for more := true; more; {
+				_, err := io.WriteString(w, strings.Repeat(" ", 1<<20))
+				more = err == nil
+			}
+		}, "answers 503 Service Unavailable"},
 		"a redirect":            {func(w http.ResponseWriter) { w.Header().Set("Location", "/else"); w.WriteHeader(302) }, "answers 302 Found"},
 		"no content":            {answer(204, ""), "answers 204 No Content"},
 		"no JSON":               {answer(200, "<html>"), "no list of EndpointSlices"},

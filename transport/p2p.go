@@ -38,6 +38,9 @@ type P2PTransport struct {
 
 	dropped, refused atomic.Uint64
 
+	began     time.Time
+	published atomic.Int64 // when Publish returned last
+
 	running sync.WaitGroup  // goroutines and subscriptions
 	close   func() error    // does it once
 	ctx     context.Context //nolint:containedctx // the transport's life: it ends dials and handshakes
@@ -73,6 +76,7 @@ func NewP2PTransport(opts P2POptions) (*P2PTransport, error) {
 	}
 	t := &P2PTransport{
 		options:       opts,
+		began:         time.Now(),
 		routes:        p2pRoutes{topics: map[string][]p2pRoute{}},
 		deliveries:    p2pDeliveries{byID: map[uint64]*p2pSubscription{}},
 		conns:         map[*p2pConn]bool{},
@@ -137,13 +141,22 @@ func (t *P2PTransport) Publish(ctx context.Context, topic string, msg []byte) er
 	if len(msg) > t.options.MaxFrameBytes {
 		return fmt.Errorf("p2p: topic %q: %w: %d bytes, at most %d are", topic, ErrFrameTooLarge, len(msg), t.options.MaxFrameBytes)
 	}
-	for _, route := range t.routes.to(topic) {
-		t.send(topic, route, msg)
+	routes := t.routes.to(topic)
+	if len(routes) == 0 {
+		return nil
 	}
+	alone := t.now()-t.published.Load() > int64(p2pBurst)
+	for i, route := range routes {
+		t.send(topic, route, msg, alone && i < p2pInlinePeers)
+	}
+	t.published.Store(t.now())
 	return nil
 }
 
-func (t *P2PTransport) send(topic string, route p2pRoute, msg []byte) {
+// now is in ns, monotonic.
+func (t *P2PTransport) now() int64 { return int64(time.Since(t.began)) }
+
+func (t *P2PTransport) send(topic string, route p2pRoute, msg []byte, inline bool) {
 	s := route.peer.sender.Load()
 	if uint64(len(msg)) > s.mostFrame {
 		s.dropped.Add(1)
@@ -152,7 +165,7 @@ func (t *P2PTransport) send(topic string, route p2pRoute, msg []byte) {
 		}
 		return
 	}
-	if s.publish(route.id, msg) == lostFirst {
+	if s.publish(route.id, msg, inline) == lostFirst {
 		t.report(fmt.Errorf("topic %q: what waits for a peer: %w", topic, ErrQueueFull))
 	}
 }

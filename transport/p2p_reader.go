@@ -22,6 +22,7 @@ type p2pReader struct {
 
 	in    []byte // buffer
 	n     int    // bytes in it: of one frame that is not whole
+	full  bool   // it was, after the last read: more would have come
 	batch []byte // whole frames, to be taken one by one; theirs to keep
 }
 
@@ -52,6 +53,9 @@ func (r *p2pReader) read() error {
 			// found again when these are taken.
 			r.batch = bytes.Clone(r.in[:whole])
 			r.n = copy(r.in, r.in[whole:r.n])
+			if r.full {
+				r.grow()
+			}
 			return nil
 		}
 		if err != nil {
@@ -60,14 +64,23 @@ func (r *p2pReader) read() error {
 		if need > p2pReadMost {
 			return r.readLarge(need)
 		}
-		if r.n == len(r.in) {
-			r.in = append(make([]byte, 0, 2*r.n), r.in...)[:2*r.n]
+		if r.full {
+			r.grow()
 		}
 		n, err := r.from.Read(r.in[r.n:])
 		if r.n += n; n == 0 && err != nil {
 			return r.broken(err)
 		}
+		r.full = r.n == len(r.in)
 	}
+}
+
+// grow makes the buffer larger, if it may become.
+func (r *p2pReader) grow() {
+	if len(r.in) < p2pReadMost {
+		r.in = append(make([]byte, 0, 2*len(r.in)), r.in...)[:2*len(r.in)]
+	}
+	r.full = false
 }
 
 // split returns how many bytes at the beginning of b are whole frames, and how many the one after these has: 0 if that is

@@ -11,9 +11,12 @@ const (
 	// p2pInlineMost is the largest frame that its publisher writes itself.
 	p2pInlineMost = 16 << 10
 
-	// p2pBurst is how soon after a frame another one makes it a burst: frames of a burst are gathered by the sender's
-	// goroutine, which writes what has gathered in one go.
-	p2pBurst = 10 * time.Microsecond
+	// p2pInlinePeers is how many peers a frame is written to by its publisher: who publishes does not wait for all others.
+	p2pInlinePeers = 4
+
+	// p2pBurst is how soon after the return of a Publish another one makes it a burst: frames of a burst are gathered by
+	// the goroutines of the senders, which write what has gathered in one go.
+	p2pBurst = 3 * time.Microsecond
 
 	// p2pGather is up to how much is written in one go. Larger frames are not copied for it.
 	p2pGather = 64 << 10
@@ -44,7 +47,6 @@ type p2pSender struct {
 	losing bool // a frame was dropped since the queue was last half empty
 	wrote  bool // since the last tick
 	err    error
-	last   time.Time // when a frame was last written by its publisher
 
 	buf []byte
 
@@ -64,19 +66,16 @@ func newP2PSender(conn net.Conn, eager *eagerConn, o *P2POptions) *p2pSender {
 	return s
 }
 
-// publish sends a frame that was published.
-func (s *p2pSender) publish(id uint64, msg []byte) fate {
+// publish sends a frame that was published: at once, if inline is set and nothing waits before it.
+func (s *p2pSender) publish(id uint64, msg []byte, inline bool) fate {
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()
 		return taken
 	}
-	if !s.busy && len(s.queue) == 0 && len(msg) <= p2pInlineMost && s.eager.raw != nil {
-		if now := time.Now(); now.Sub(s.last) > p2pBurst {
-			s.last = now
-			s.writeNow(id, msg)
-			return taken
-		}
+	if inline && !s.busy && len(s.queue) == 0 && len(msg) <= p2pInlineMost && s.eager.raw != nil {
+		s.writeNow(id, msg)
+		return taken
 	}
 	return s.queueLocked(p2pOut{id, msg, true})
 }
@@ -178,7 +177,7 @@ func (s *p2pSender) run(done <-chan struct{}, ticks <-chan time.Time, tick func(
 			return err
 		case batch != nil:
 			err := s.write(batch)
-			if s.give(batch); err != nil {
+			if s.giveBack(batch); err != nil {
 				return err
 			}
 			continue
@@ -199,7 +198,7 @@ func (s *p2pSender) run(done <-chan struct{}, ticks <-chan time.Time, tick func(
 	}
 }
 
-// take returns what waits, if it can be written now; the caller is busy with it until it gives it back.
+// take returns what waits, if it can be written now; the caller is busy until it gives it back.
 func (s *p2pSender) take() (batch []p2pOut, ended bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,15 +218,8 @@ func (s *p2pSender) take() (batch []p2pOut, ended bool, err error) {
 	return batch, false, nil
 }
 
-// give ends what take began.
-func (s *p2pSender) give(batch []p2pOut) {
-	frames, bytes := 0, 0
-	for i := range batch {
-		if batch[i].counted {
-			frames++
-			bytes += len(batch[i].bytes)
-		}
-	}
+// giveBack ends what take began.
+func (s *p2pSender) giveBack(batch []p2pOut) {
 	clear(batch)
 	const spareMost = 4096 // frames
 	s.mu.Lock()
@@ -235,53 +227,64 @@ func (s *p2pSender) give(batch []p2pOut) {
 	if cap(batch) <= spareMost {
 		s.spare = batch[:0]
 	}
-	s.frames -= frames
-	s.bytes -= bytes
 	s.busy, s.wrote = false, true
+}
+
+// written makes room for as many frames.
+func (s *p2pSender) written(batch []p2pOut) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range batch {
+		if batch[i].counted {
+			s.frames--
+			s.bytes -= len(batch[i].bytes)
+		}
+	}
 }
 
 // write writes frames, many at a time, and waits.
 func (s *p2pSender) write(batch []p2pOut) error {
 	s.eager.setPatient(true)
 	defer s.eager.setPatient(false)
-	buf, frames := s.buf[:0], 0
-	defer func() {
-		if s.buf = buf[:0]; cap(buf) > 2*p2pGather {
-			s.buf = nil
-		}
-	}()
-	flush := func() error {
-		if len(buf) == 0 {
-			return s.eager.Flush()
-		}
-		_, err := s.conn.Write(buf)
-		s.count(frames, len(buf))
-		buf, frames = buf[:0], 0
+	if err := s.eager.Flush(); err != nil {
 		return err
 	}
-	for _, out := range batch {
+	for len(batch) > 0 {
+		n, err := s.writeSome(batch)
+		if err != nil {
+			return err
+		}
+		s.written(batch[:n])
+		batch = batch[n:]
+	}
+	return nil
+}
+
+// writeSome writes frames from the beginning of batch, and returns how many.
+func (s *p2pSender) writeSome(batch []p2pOut) (n int, err error) {
+	buf, frames := s.buf[:0], 0
+	for ; n < len(batch) && len(buf) < p2pGather; n++ {
+		out := &batch[n]
 		if out.id != 0 {
 			frames++
 			buf = appendP2PData(buf, out.id, len(out.bytes))
 		}
-		if len(out.bytes) <= p2pInlineMost {
-			buf = append(buf, out.bytes...)
-		} else {
-			if err := flush(); err != nil {
-				return err
-			}
-			if _, err := s.conn.Write(out.bytes); err != nil {
-				return err
-			}
-			s.count(0, len(out.bytes))
+		if len(out.bytes) > p2pInlineMost {
+			break
 		}
-		if len(buf) >= p2pGather {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
+		buf = append(buf, out.bytes...)
 	}
-	return flush()
+	s.buf = buf
+	if cap(buf) > 2*p2pGather {
+		s.buf = nil
+	}
+	s.count(frames, len(buf))
+	if _, err := s.conn.Write(buf); err != nil || n == len(batch) || len(batch[n].bytes) <= p2pInlineMost {
+		return n, err
+	}
+	s.count(0, len(batch[n].bytes)) // a large one, of which buf has the beginning
+	_, err = s.conn.Write(batch[n].bytes)
+	return n + 1, err
 }
 
 // waiting is how many frames that were published wait.
