@@ -8,6 +8,9 @@
 //
 // [RedisTransport] connects pods through Redis.
 //
+// [P2PTransport] connects pods with each other by TCP, without a server. A [Discoverer] tells it who is there:
+// [DNSDiscoverer], [KubernetesDiscoverer], [FileDiscoverer] or [StaticDiscoverer], through [SyncPeers].
+//
 // [WithSnapshotFile] wraps any of them: its snapshots are also kept in files, and survive a restart of the whole
 // fleet.
 //
