@@ -123,7 +123,7 @@ func (t *P2PTransport) Addr() string {
 func (t *P2PTransport) greeting() p2pGreeting {
 	g := p2pGreeting{
 		oldest: p2pVersionOldest, newest: p2pVersionNewest, id: t.id, keepAlive: t.options.KeepAlivePeriod,
-		maxFrame: uint64(t.options.MaxFrameBytes), node: t.options.Node, advertise: t.options.Advertise, //nolint:gosec // positive
+		maxFrame: uint64(t.options.MaxFrameBytes), node: t.options.Node, advertise: t.options.Advertise,
 	}
 	if g.advertise == "" {
 		g.advertise = t.Addr()

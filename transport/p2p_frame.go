@@ -49,7 +49,7 @@ var (
 
 // appendP2PFrame appends a frame with the given body.
 func appendP2PFrame(b []byte, kind p2pKind, body []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(1+len(body))) //nolint:gosec // bounded by p2pHelloMost, p2pTopicMost or a piece
+	b = binary.BigEndian.AppendUint32(b, uint32(1+len(body)))
 	b = append(b, byte(kind))
 	return append(b, body...)
 }
@@ -59,7 +59,7 @@ func appendP2PData(b []byte, id uint64, n int) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0, byte(p2pData))
 	b = binary.AppendUvarint(b, id)
-	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-p2pLength+n)) //nolint:gosec // Publish refuses what is larger
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-p2pLength+n))
 	return b
 }
 

@@ -38,11 +38,11 @@ type p2pGreeting struct {
 	proofs         [][p2pProofBytes]byte
 }
 
-func (g *p2pGreeting) append(b []byte) []byte {
-	b = append(b, p2pMagic...)
+func (g *p2pGreeting) bytes() []byte {
+	b := []byte(p2pMagic)
 	b = append(b, g.oldest, g.newest)
 	b = append(b, g.id[:]...)
-	b = binary.AppendUvarint(b, uint64(g.keepAlive.Milliseconds())) //nolint:gosec // positive
+	b = binary.AppendUvarint(b, uint64(g.keepAlive.Milliseconds()))
 	b = binary.AppendUvarint(b, g.maxFrame)
 	b = appendP2PText(b, g.node)
 	b = appendP2PText(b, g.advertise)
@@ -64,7 +64,7 @@ func parseP2PGreeting(body []byte) (g p2pGreeting, err error) {
 	}
 	copy(g.id[:], f.bytes(uint64(len(g.id))))
 	const keepAliveMost = uint64(24 * time.Hour / time.Millisecond)
-	g.keepAlive = time.Duration(min(f.number(), keepAliveMost)) * time.Millisecond //nolint:gosec // bounded
+	g.keepAlive = time.Duration(min(f.number(), keepAliveMost)) * time.Millisecond
 	g.maxFrame = f.number()
 	g.node, g.advertise = f.text(), f.text()
 	proofs := f.number()
@@ -118,7 +118,7 @@ func p2pHandshake(nc net.Conn, r *p2pReader, s *p2pSecurity, mine p2pGreeting, d
 	if mine.proofs, err = s.proofs(nc, myLabel); err != nil {
 		return theirs, err
 	}
-	hello := appendP2PFrame(nil, p2pHello, mine.append(nil))
+	hello := appendP2PFrame(nil, p2pHello, mine.bytes())
 	if dialled {
 		if _, err := nc.Write(hello); err != nil {
 			return theirs, err

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"net"
 	"testing"
 
@@ -15,7 +14,7 @@ func sessions(t *testing.T, s *p2pSecurity) (dialer, listener net.Conn) {
 	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
 	secured := make(chan net.Conn, 1)
 	go func() {
-		c, err := s.secure(context.Background(), b, "")
+		c, err := s.secure(t.Context(), b, "")
 		if err != nil {
 			t.Error(err)
 		}
@@ -45,11 +44,11 @@ func TestP2PProofIsOfOneSessionAndOneSide(t *testing.T) {
 
 func TestP2PGreetingOfANewerVersionIsRead(t *testing.T) {
 	g := p2pGreeting{oldest: 1, newest: 7, node: "pod-a", advertise: ":7946", maxFrame: 1 << 20}
-	got, err := parseP2PGreeting(append(g.append(nil), "what version 7 adds"...))
+	got, err := parseP2PGreeting(append(g.bytes(), "what version 7 adds"...))
 	require.NoError(t, err)
 	require.Equal(t, g, got)
-	for n := range g.append(nil) {
-		_, err := parseP2PGreeting(g.append(nil)[:n])
+	for n := range g.bytes() {
+		_, err := parseP2PGreeting(g.bytes()[:n])
 		require.ErrorIs(t, err, errP2PMalformed, "the first %d bytes", n)
 	}
 }

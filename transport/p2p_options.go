@@ -178,7 +178,7 @@ func (o P2POptions) normalized() (P2POptions, error) {
 }
 
 // secrets returns all secrets, the one to prefer first.
-func (o *P2POptions) secrets() [][]byte {
+func (o P2POptions) secrets() [][]byte {
 	if o.Secret == nil {
 		return nil
 	}

@@ -33,7 +33,7 @@ func connected(t *testing.T, all ...*transport.P2PTransport) {
 // exchange sends a frame each way between all, on a topic that none uses otherwise.
 func exchange(t *testing.T, all ...*transport.P2PTransport) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var inboxes []<-chan []byte
 	for _, tr := range all {
@@ -131,8 +131,10 @@ func TestP2PTellsWhoComesAndGoes(t *testing.T) {
 	eventually(t, func() bool { return len(a.Stats().Peers) == 0 && len(c.Stats().Peers) == 0 }, "c is removed")
 	eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(events) == 4 }, "four events")
 	require.Equal(t, []event{
-		{b.Addr(), true, true}, {b.Addr(), true, false},
-		{c.Addr(), false, true}, {c.Addr(), false, false},
+		{b.Addr(), true, true},
+		{b.Addr(), true, false},
+		{c.Addr(), false, true},
+		{c.Addr(), false, false},
 	}, events)
 }
 

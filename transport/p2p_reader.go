@@ -91,14 +91,14 @@ func (r *p2pReader) split(b []byte) (whole, need int, err error) {
 		switch {
 		case n == 0:
 			return whole, 0, fmt.Errorf("%w: it is empty", errP2PMalformed)
-		case uint64(n) > uint64(r.most): //nolint:gosec // most is positive
+		case uint64(n) > uint64(r.most):
 			return whole, 0, fmt.Errorf("%w: %d bytes, at most %d are%s", errP2PTooLarge, n, r.most, p2pGuess(b[whole:]))
 		}
 		need = p2pLength + int(n)
 		if need > len(b)-whole {
 			return whole, need, nil
 		}
-		whole, need = whole+need, 0
+		whole += need
 	}
 	return whole, 0, nil
 }

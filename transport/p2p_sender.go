@@ -163,8 +163,8 @@ func (s *p2pSender) writeNow(id uint64, msg []byte) {
 }
 
 func (s *p2pSender) count(frames, bytes int) {
-	s.sentFrames.Add(uint64(frames)) //nolint:gosec // not negative
-	s.sentBytes.Add(uint64(bytes))   //nolint:gosec // not negative
+	s.sentFrames.Add(uint64(frames))
+	s.sentBytes.Add(uint64(bytes))
 }
 
 // run writes what waits, until done is closed, a write fails, or all is written after finish. tick is called at every

@@ -83,7 +83,7 @@ func parseP2PPiece(body []byte) (p p2pPieceOf, err error) {
 	f := p2pFields{b: body}
 	p = p2pPieceOf{ask: f.number(), offset: f.number()}
 	p.version, p.size = f.number(), f.number()
-	p.sum = uint32(f.number()) //nolint:gosec // a wrong one fails
+	p.sum = uint32(f.number())
 	p.data = f.rest()
 	return p, f.err(p2pPiece)
 }
@@ -116,7 +116,7 @@ func (t *P2PTransport) Snapshot(ctx context.Context, topic string, data []byte) 
 		delete(s.byTopic, topic)
 		return nil
 	}
-	next := &p2pSnapshot{version: uint64(time.Now().UnixNano()), size: uint64(len(data)), sum: sum, data: data} //nolint:gosec // after 1970
+	next := &p2pSnapshot{version: uint64(time.Now().UnixNano()), size: uint64(len(data)), sum: sum, data: data}
 	if before := s.byTopic[topic]; before != nil {
 		next.version = max(next.version, before.version+1)
 	}

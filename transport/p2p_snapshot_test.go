@@ -2,7 +2,6 @@ package transport_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
@@ -90,7 +89,7 @@ func TestP2PFetchesWhatReplacedTheSnapshot(t *testing.T) {
 	}
 	fetched := make(chan string)
 	go func() {
-		data, err := a.FetchSnapshot(context.Background(), "flags")
+		data, err := a.FetchSnapshot(t.Context(), "flags")
 		if err != nil {
 			data = []byte(err.Error())
 		}

@@ -1,7 +1,6 @@
 package transport_test
 
 import (
-	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -67,7 +66,7 @@ func TestP2PFetchesAtOnceWithoutPeers(t *testing.T) {
 		o.Peers = []string{"127.0.0.1:1"} // where nobody is
 		o.SnapshotTimeout = time.Hour
 	})
-	data, err := a.FetchSnapshot(context.Background(), "topic")
+	data, err := a.FetchSnapshot(t.Context(), "topic")
 	require.NoError(t, err)
 	require.Nil(t, data)
 }
