@@ -1,0 +1,46 @@
+//go:build linux
+
+package p2pfaults
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/podshare/podshare/internal/fleettest"
+	"github.com/podshare/podshare/transport"
+)
+
+// behind is where a pod listens whose address is that of a proxy.
+const behind = 100
+
+// Connections break in the middle of frames and handshakes, over and over.
+func TestFleetSurvivesConnectionsCutInsideFrames(t *testing.T) {
+	f := newFleet(t, 3)
+	f.change = append(f.change, func(c *config, o *transport.P2POptions) {
+		hidden := addressOf(behind + len(f.proxies))
+		f.proxy(c.Listen, hidden)
+		o.Advertise, o.Listen = c.Listen, hidden
+	})
+	pods := []*pod{f.start(0), f.start(1), f.start(2)}
+	f.begin()
+	cut := func(most int) {
+		for _, p := range f.proxies {
+			p.cutLinks(most)
+		}
+	}
+	cut(20_000)
+	fleettest.Poll(t, "100 cuts", func() bool {
+		n := 0
+		for _, p := range f.proxies {
+			n += p.cutSoFar()
+		}
+		return n >= 100
+	})
+	cut(0)
+	for _, p := range pods {
+		require.True(t, p.heard(func(err error) bool { return strings.Contains(err.Error(), "lost") }), "nobody was told of a lost connection")
+	}
+	f.settle()
+}

@@ -1,0 +1,265 @@
+//go:build linux
+
+package p2pfaults
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/podshare/podshare"
+	"github.com/podshare/podshare/internal/fleettest"
+	"github.com/podshare/podshare/transport"
+)
+
+// quiet logs nothing: that connections are plaintext is known here.
+var quiet = slog.New(slog.DiscardHandler)
+
+// stepEvery is the time between two steps of writing of a whole fleet, whatever its size.
+const stepEvery = 2 * time.Millisecond
+
+// fleet is some pods of a topic, each of which is told the addresses of all. Its methods are for the test's goroutine and
+// fail the test.
+type fleet struct {
+	t       *testing.T
+	size    int
+	change  []func(c *config, o *transport.P2POptions) // of each pod that starts
+	address func(n int) string                         // where the n-th pod is reached
+	launch  func(n int) member                         // starts it
+	members map[string]member                          // by run, those that live
+	past    fleettest.Diaries                          // of those that do not
+	runs    int                                        // ever
+	proxies []*proxy
+	before  fleettest.Footprint
+	healed  time.Time // when the fault was over, if that was not at the call of settle
+}
+
+// newFleet returns a fleet without pods. Those that will start as its first ones know each other's addresses.
+func newFleet(t *testing.T, size int, change ...func(c *config, o *transport.P2POptions)) *fleet {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	f := &fleet{t: t, size: size, change: change, address: addressOf, members: map[string]member{}, before: fleettest.Measure()}
+	f.launch = func(n int) member { return f.start(n) }
+	return f
+}
+
+// startFleet starts pods in this process that write.
+func startFleet(t *testing.T, size int, change ...func(c *config, o *transport.P2POptions)) (f *fleet, pods []*pod) {
+	t.Helper()
+	f = newFleet(t, size, change...)
+	for n := range size {
+		pods = append(pods, f.start(n))
+	}
+	f.begin()
+	return f, pods
+}
+
+// addressOf is where the n-th pod listens: at a host of loopback of its own, so that nobody takes the port while the pod
+// restarts.
+func addressOf(n int) string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d:7946", 1+pid>>8&0x7f, pid&0xff, 1+n)
+}
+
+func nodeOf(n int) string { return fmt.Sprintf("pod%d", n) }
+
+// config returns how the n-th pod starts.
+func (f *fleet) config(n int) (config, transport.P2POptions) {
+	c := config{
+		Node: nodeOf(n), Run: fmt.Sprintf("pod%d-run%d", n, f.runs), Listen: f.address(n),
+		Secret: []byte("a secret of tests alone"), WriteEvery: time.Duration(f.size) * stepEvery,
+	}
+	for i := range f.size {
+		c.Peers = append(c.Peers, f.address(i))
+	}
+	f.runs++
+	o := c.options()
+	for _, fn := range f.change {
+		fn(&c, &o)
+	}
+	return c, o
+}
+
+// start starts the n-th pod in this process.
+func (f *fleet) start(n int) *pod {
+	f.t.Helper()
+	c, o := f.config(n)
+	p, err := openPod(c, o)
+	require.NoError(f.t, err)
+	f.t.Cleanup(p.close)
+	f.members[c.Run] = p
+	return p
+}
+
+// proxy starts a proxy of the fleet.
+func (f *fleet) proxy(addr, target string) *proxy {
+	f.t.Helper()
+	p := startProxy(f.t, addr, target)
+	f.proxies = append(f.proxies, p)
+	return p
+}
+
+// startProcess starts the n-th pod in another process.
+func (f *fleet) startProcess(n int, by ...string) *process {
+	f.t.Helper()
+	c, _ := f.config(n)
+	p := startProcess(f.t, c, by...)
+	f.members[c.Run] = p
+	return p
+}
+
+// begin waits until the pods know each other, and has them write.
+func (f *fleet) begin() {
+	f.t.Helper()
+	f.awaitWhole()
+	for _, m := range f.members {
+		m.write()
+	}
+	f.awaitWrites(50)
+}
+
+// lose forgets a member that ended otherwise than by settle; what it had accepted is in its last diary.
+func (f *fleet) lose(m member, last fleettest.Diary) {
+	f.past = append(f.past, last)
+	maps.DeleteFunc(f.members, func(_ string, x member) bool { return x == m })
+}
+
+// retire ends a member as a deployment does.
+func (f *fleet) retire(m member) {
+	m.stop()
+	last := m.diary()
+	m.close()
+	f.lose(m, last)
+}
+
+// await polls until ok for all pods.
+func (f *fleet) await(what string, ok func(m member) bool) {
+	f.t.Helper()
+	await(f.t, what, slices.Collect(maps.Values(f.members)), ok)
+}
+
+func await[M member](t *testing.T, what string, members []M, ok func(m M) bool) {
+	t.Helper()
+	fleettest.Poll(t, what, func() bool {
+		for _, m := range members {
+			if !ok(m) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// awaitWhole waits until all pods have caught up, hear and are connected to each other, and say that they are well.
+func (f *fleet) awaitWhole() {
+	f.t.Helper()
+	want := podshare.Synced
+	if len(f.members) == 1 {
+		want = podshare.Alone
+	}
+	f.await("the pods to be whole", func(m member) bool {
+		s := m.status()
+		return s.Ready && s.State == want && len(s.Heard) == len(f.members)-1 && len(s.Connected) == len(f.members)-1
+	})
+}
+
+// awaitWrites waits until each pod has written some more keys.
+func (f *fleet) awaitWrites(keys int) {
+	f.t.Helper()
+	begin := map[member]int{}
+	for _, m := range f.members {
+		begin[m] = m.status().Kept
+	}
+	f.await("the pods to write", func(m member) bool { return m.status().Kept >= begin[m]+keys })
+}
+
+// awaitPassing waits until what one of the members writes from now on has come to the other, and the other way round.
+func (f *fleet) awaitPassing(members ...member) {
+	f.t.Helper()
+	for _, from := range members {
+		key := fmt.Sprintf("marker/%d", f.runs)
+		f.runs++
+		from.set(key, "passed")
+		await(f.t, "a write to pass", members, func(m member) bool { return m.contents().Values[key] != "" })
+	}
+}
+
+// settle is called when the fault is over. Nobody calls Refresh, and yet: the pods come to hold the same, which is all
+// that was accepted, and nothing that was deleted; they are connected and say that they are well; a pod that starts holds
+// it too; and nothing is left of them in the end.
+func (f *fleet) settle() {
+	f.t.Helper()
+	began := f.healed
+	if began.IsZero() {
+		began = time.Now()
+	}
+	due := f.diaries().Lasting()
+	f.await("what was written to be everywhere", func(m member) bool { return fleettest.Missing(m.contents(), due) == "" })
+	held := time.Since(began)
+	f.awaitWhole()
+	f.t.Logf("converged %v after the fault, whole %v", held.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+	f.awaitWrites(20)
+
+	for _, m := range f.members {
+		m.stop()
+	}
+	f.awaitEqual()
+	f.awaitWhole()
+	f.check()
+	f.before.CheckHeap(f.t)
+
+	f.launch(f.size)
+	f.awaitWhole()
+	f.awaitEqual()
+	f.check()
+	for _, m := range f.members {
+		m.close()
+	}
+	f.members = nil
+	for _, p := range f.proxies {
+		p.close()
+	}
+	f.before.CheckGone(f.t)
+}
+
+func (f *fleet) awaitEqual() {
+	f.t.Helper()
+	fleettest.Poll(f.t, "the pods to be equal", func() bool {
+		var first *fleettest.Contents
+		for _, m := range f.members {
+			c := m.contents()
+			if first == nil {
+				first = &c
+			} else if !fleettest.Same(*first, c) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// diaries returns what all pods ever accepted.
+func (f *fleet) diaries() fleettest.Diaries {
+	all := slices.Clone(f.past)
+	for _, m := range f.members {
+		all = append(all, m.diary())
+	}
+	return all
+}
+
+// check fails unless the pods hold all that was accepted, and nothing else.
+func (f *fleet) check() {
+	f.t.Helper()
+	diaries := f.diaries()
+	for _, m := range f.members {
+		require.NoError(f.t, diaries.Check(m.contents()))
+	}
+}

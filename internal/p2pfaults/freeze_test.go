@@ -1,0 +1,45 @@
+//go:build linux
+
+package p2pfaults
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A pod hangs, and its connections stay open. Its peers go on as if it were not there, though more is written than its
+// socket takes: their writes wait for it no more than their readers do.
+func TestFleetSurvivesAFrozenPod(t *testing.T) {
+	f := newFleet(t, 3)
+	a, b := f.start(0), f.start(1)
+	victim := f.startProcess(2)
+	f.begin()
+
+	victim.freeze()
+	last := f.members
+	f.members = map[string]member{"a": a, "b": b} // the victim answers nobody
+	large := strings.Repeat("large value ", 5_000)
+	var times []time.Duration
+	frozen := nodeOf(2)
+	for n := 0; ; n++ {
+		times = append(times, a.sendTo(t, b, fmt.Sprintf("large/%d", n%100), fmt.Sprint(large, n)))
+		sa, sb := a.status(), b.status()
+		if n >= 200 && !slices.Contains(append(sa.Heard, sb.Heard...), frozen) && !slices.Contains(append(sa.Connected, sb.Connected...), frozen) {
+			break
+		}
+	}
+	slices.Sort(times)
+	t.Logf("while a pod is frozen, %d large writes took %v each, at most %v", len(times), times[len(times)/2], times[len(times)-1])
+	require.Less(t, times[len(times)/2], keepAlive/2, "writes wait for the frozen pod")
+	f.awaitWrites(20)
+
+	victim.thaw()
+	f.members = last
+	f.healed = time.Now()
+	f.settle()
+}
