@@ -36,7 +36,7 @@ func TestFleetSurvivesAFrozenPod(t *testing.T) {
 	slices.Sort(times)
 	t.Logf("while a pod is frozen, %d large writes took %v each, at most %v", len(times), times[len(times)/2], times[len(times)-1])
 	require.Less(t, times[len(times)/2], keepAlive/2, "writes wait for the frozen pod")
-	f.awaitWrites(20)
+	f.awaitWrites(60)
 
 	victim.thaw()
 	f.members = last

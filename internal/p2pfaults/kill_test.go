@@ -31,7 +31,7 @@ func TestFleetSurvivesAKilledPod(t *testing.T) {
 	for _, p := range []*pod{a, b} {
 		require.True(t, p.heard(func(err error) bool { return strings.Contains(err.Error(), "lost") }), "nobody was told of a lost connection")
 	}
-	f.awaitWrites(20)
+	f.awaitWrites(60)
 	f.healed = time.Now()
 	f.startProcess(2).write()
 	f.settle()

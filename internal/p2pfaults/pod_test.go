@@ -64,17 +64,18 @@ type member interface {
 
 // status is what a pod says of itself.
 type status struct {
-	Node      string
-	Ready     bool
-	State     podshare.HealthState
-	Heard     []string // pods that the store hears
-	Connected []string // pods that the transport is connected to
-	Kept      int      // see fleettest.Writer.Kept
-	CutOff    bool     // the store has said that it is cut off
-	Said      []string // by the store and the transport
-	Collected uint64   // tombstones
-	Dropped   uint64   // frames, for a queue of the transport was full
-	Refused   uint64   // connections
+	Node       string
+	Ready      bool
+	State      podshare.HealthState
+	Heard      []string // pods that the store hears
+	Connected  []string // pods that the transport is connected to
+	Kept       int      // see fleettest.Writer.Kept
+	CutOff     bool     // the store has said that it is cut off
+	Said       []string // by the store and the transport
+	Tombstones int
+	Collected  uint64 // of them, ever
+	Dropped    uint64 // frames, for a queue of the transport was full
+	Refused    uint64 // connections
 }
 
 // pod is a store with a transport of its own, in this process.
@@ -135,7 +136,7 @@ func (p *pod) status() status {
 	health, stats := p.store.Health(), p.transport.Stats()
 	s := status{
 		Node: p.store.NodeID(), Ready: p.store.Ready(), State: health.State, Kept: p.writer.Kept(),
-		Collected: p.store.Stats().TombstonesGCed, Dropped: stats.Dropped, Refused: stats.Refused,
+		Tombstones: p.store.Stats().Tombstones, Collected: p.store.Stats().TombstonesGCed, Dropped: stats.Dropped, Refused: stats.Refused,
 	}
 	for _, peer := range health.Peers {
 		s.Heard = append(s.Heard, peer.Node)
