@@ -9,20 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/podshare/podshare/internal/fleettest"
-	"github.com/podshare/podshare/transport"
 )
-
-// behind is where a pod listens whose address is that of a proxy.
-const behind = 100
 
 // Connections break in the middle of frames and handshakes, over and over.
 func TestFleetSurvivesConnectionsCutInsideFrames(t *testing.T) {
 	f := newFleet(t, 3)
-	f.change = append(f.change, func(c *config, o *transport.P2POptions) {
-		hidden := addressOf(behind + len(f.proxies))
-		f.proxy(c.Listen, hidden)
-		o.Advertise, o.Listen = c.Listen, hidden
-	})
+	f.behindProxies()
 	pods := []*pod{f.start(0), f.start(1), f.start(2)}
 	f.begin()
 	cut := func(most int) {

@@ -70,13 +70,17 @@ func addressOf(n int) string {
 	return fmt.Sprintf("127.%d.%d.%d:7946", 1+pid>>8&0x7f, pid&0xff, 1+n)
 }
 
+func secretOf(mesh int) []byte {
+	return fmt.Appendf(nil, "the secret of mesh %d, of tests alone", mesh)
+}
+
 func nodeOf(n int) string { return fmt.Sprintf("pod%d", n) }
 
 // config returns how the n-th pod starts.
 func (f *fleet) config(n int) (config, transport.P2POptions) {
 	c := config{
 		Node: nodeOf(n), Run: fmt.Sprintf("pod%d-run%d", n, f.runs), Listen: f.address(n),
-		Secret: []byte("a secret of tests alone"), WriteEvery: time.Duration(f.size*f.size) * stepEvery,
+		Secret: secretOf(0), WriteEvery: time.Duration(f.size*f.size) * stepEvery,
 	}
 	for i := range f.size {
 		c.Peers = append(c.Peers, f.address(i))
@@ -106,6 +110,18 @@ func (f *fleet) proxy(addr, target string) *proxy {
 	p := startProxy(f.t, addr, target)
 	f.proxies = append(f.proxies, p)
 	return p
+}
+
+// behind is where a pod listens whose address is that of a proxy.
+const behind = 100
+
+// behindProxies has each pod that starts from now on listen behind a proxy.
+func (f *fleet) behindProxies() {
+	f.change = append(f.change, func(c *config, o *transport.P2POptions) {
+		hidden := addressOf(behind + len(f.proxies))
+		f.proxy(c.Listen, hidden)
+		o.Advertise, o.Listen = c.Listen, hidden
+	})
 }
 
 // startProcess starts the n-th pod in another process.
