@@ -5,7 +5,6 @@ package p2pfaults
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,11 +22,11 @@ func TestFleetSurvivesAFrozenPod(t *testing.T) {
 	victim.freeze()
 	last := f.members
 	f.members = map[string]member{"a": a, "b": b} // the victim answers nobody
-	large := strings.Repeat("large value ", 5_000)
+	large := newLarge()
 	var times []time.Duration
 	frozen := nodeOf(2)
 	for n := 0; ; n++ {
-		times = append(times, a.sendTo(t, b, fmt.Sprintf("large/%d", n%100), fmt.Sprint(large, n)))
+		times = append(times, a.sendTo(t, b, fmt.Sprintf("large/%d", n%100), large()))
 		sa, sb := a.status(), b.status()
 		if n >= 200 && !slices.Contains(append(sa.Heard, sb.Heard...), frozen) && !slices.Contains(append(sa.Connected, sb.Connected...), frozen) {
 			break

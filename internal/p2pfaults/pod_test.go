@@ -4,8 +4,10 @@ package p2pfaults
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -173,4 +175,14 @@ func (p *pod) sendTo(t *testing.T, to *pod, key, value string) time.Duration {
 	p.set(key, value)
 	require.NoError(t, to.store.WaitFor(ctx, key, p.store.Version(key)))
 	return time.Since(began)
+}
+
+// newLarge returns a source of values of 64 KiB, each another one, that no compression makes much smaller.
+func newLarge() func() string {
+	random := rand.NewChaCha8([32]byte{})
+	return func() string {
+		b := make([]byte, 32<<10)
+		_, _ = random.Read(b) // never fails
+		return hex.EncodeToString(b)
+	}
 }

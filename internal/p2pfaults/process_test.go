@@ -37,7 +37,7 @@ func startProcess(t *testing.T, c config, by ...string) *process {
 	require.NoError(t, err)
 	args := append(by, self)
 	p := &process{t: t, node: c.Node}
-	p.cmd = exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // this very binary; close ends it
+	p.cmd = exec.Command(args[0], args[1:]...) //nolint:gosec // this very binary
 	p.cmd.Env = append(os.Environ(), childEnv+"=1")
 	p.cmd.Stderr = &p.stderr
 	stdin, err := p.cmd.StdinPipe()

@@ -59,7 +59,8 @@ type packet struct {
 
 const (
 	packetBytes = 1460
-	linkPackets = 48 // that are on their way: half a second of 1 Mbit/s
+	linkPackets = 48       // that are on their way: half a second of 1 Mbit/s
+	linkBuffer  = 64 << 10 // bytes that wait in the kernel at either side: a segment of loopback must fit
 )
 
 // startProxy starts a proxy that listens at addr until the end of the test.
@@ -103,6 +104,10 @@ func (p *proxy) accept() {
 			continue
 		}
 		l := &link{from: conn.(*net.TCPConn), to: to.(*net.TCPConn)}
+		for _, c := range []*net.TCPConn{l.from, l.to} {
+			_ = c.SetReadBuffer(linkBuffer) // what does not pass waits at the pod
+			_ = c.SetWriteBuffer(linkBuffer)
+		}
 		p.mu.Lock()
 		l.left, l.number = p.room(), len(p.heard)
 		p.heard = append(p.heard, nil)

@@ -5,7 +5,6 @@ package p2pfaults
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ func TestFleetSurvivesASlowLink(t *testing.T) {
 	far := addressOf(2)
 	f := newFleet(t, 3, func(c *config, o *transport.P2POptions) {
 		o.SendQueueBytes = queue
+		c.WriteEvery *= 5 // a tenth of the link
 		if c.Listen == far {
 			// It is dialled, all its connections by way of the proxy.
 			o.Peers, o.Listen, o.Advertise = nil, addressOf(behind), far
@@ -35,10 +35,10 @@ func TestFleetSurvivesASlowLink(t *testing.T) {
 	f.awaitPassing(a, b, c)
 	network.reset()
 	f.awaitPassing(a, b, c)
-	large := strings.Repeat("large value ", 5_000)
+	large := newLarge()
 	full := func(err error) bool { return errors.Is(err, transport.ErrQueueFull) }
 	for n := 0; !a.heard(full); n++ {
-		a.sendTo(t, b, fmt.Sprintf("large/%d", n%10), fmt.Sprint(large, n))
+		a.sendTo(t, b, fmt.Sprintf("large/%d", n%10), large())
 		require.Less(t, n, 10_000, "nothing is dropped")
 	}
 	network.set(shape{})

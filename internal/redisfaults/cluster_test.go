@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/podshare/podshare/internal/fleettest"
 	"github.com/podshare/podshare/internal/redistest"
 	"github.com/podshare/podshare/transport"
 )
@@ -30,7 +31,7 @@ func TestFleetSurvivesTheLossOfAMaster(t *testing.T) {
 		lost.Restart()
 		for _, s := range servers {
 			client := s.Client()
-			poll(t, "the Cluster to work again", func() bool {
+			fleettest.Poll(t, "the Cluster to work again", func() bool {
 				return strings.Contains(client.ClusterInfo(t.Context()).Val(), "cluster_state:ok")
 			})
 		}

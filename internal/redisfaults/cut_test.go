@@ -5,6 +5,7 @@ package redisfaults
 import (
 	"testing"
 
+	"github.com/podshare/podshare/internal/fleettest"
 	"github.com/podshare/podshare/internal/redistest"
 )
 
@@ -14,7 +15,7 @@ func TestFleetSurvivesConnectionsCutInsideFrames(t *testing.T) {
 	network := startProxy(t, server.Addr)
 	f := startFleet(t, 3, at(network.addr))
 	network.cutLinks(true)
-	poll(t, "100 cuts", func() bool { return network.cutSoFar() >= 100 })
+	fleettest.Poll(t, "100 cuts", func() bool { return network.cutSoFar() >= 100 })
 	network.cutLinks(false)
 	f.settle()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/podshare/podshare/internal/fleettest"
 	"github.com/podshare/podshare/internal/redistest"
 )
 
@@ -79,7 +80,7 @@ func TestFleetSurvivesKeysOfTheWrongType(t *testing.T) {
 				return pipe.Do(t.Context(), take...).Err()
 			})
 			require.NoError(t, err)
-			poll(t, "a pod to complain", func() bool { return f.anyHeard("holds what is no hash") })
+			fleettest.Poll(t, "a pod to complain", func() bool { return f.anyHeard("holds what is no hash") })
 			require.NoError(t, stranger.Del(t.Context(), key).Err())
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/podshare/podshare/internal/fleettest"
 	"github.com/podshare/podshare/internal/redistest"
 )
 
@@ -17,7 +18,7 @@ func TestFleetSurvivesAFullServer(t *testing.T) {
 	f := startFleet(t, 3, at(server.Addr))
 	server.ConfigSet("maxmemory", "1")
 	f.awaitWrites(100)
-	poll(t, "a pod to say that the server is full", func() bool { return f.anyHeard("OOM") })
+	fleettest.Poll(t, "a pod to say that the server is full", func() bool { return f.anyHeard("OOM") })
 	server.ConfigSet("maxmemory", "0")
 	f.settle()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/podshare/podshare"
+	"github.com/podshare/podshare/internal/fleettest"
 	"github.com/podshare/podshare/internal/redistest"
 	"github.com/podshare/podshare/transport"
 )
@@ -35,14 +36,14 @@ func TestFleetSurvivesASlowPodBeyondTheOutputBufferLimit(t *testing.T) {
 	network.stall()
 	value := strings.Repeat("large value ", 5_000)
 	n := 0
-	poll(t, "the server to give the slow pod up", func() bool {
+	fleettest.Poll(t, "the server to give the slow pod up", func() bool {
 		for range 20 {
 			require.NoError(t, f.pods[0].Set(t.Context(), "shared/large", fmt.Sprint(value, n)))
 			n++
 		}
 		return subscribers() < all
 	})
-	poll(t, "the slow pod to say that it is cut off", slow.saidCutOff)
+	fleettest.Poll(t, "the slow pod to say that it is cut off", slow.saidCutOff)
 	require.Equal(t, podshare.CutOff, slow.Health().State)
 	network.resume()
 	f.settle()

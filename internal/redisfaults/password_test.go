@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/podshare/podshare/internal/fleettest"
 	"github.com/podshare/podshare/internal/redistest"
 	"github.com/podshare/podshare/transport"
 )
@@ -36,7 +37,7 @@ func TestFleetSurvivesARotatedPassword(t *testing.T) {
 	require.NoError(t, admin.ClientKillByFilter(t.Context(), "USER", "default").Err())
 	f.awaitCutOff()
 	password.Store("new")
-	poll(t, "the pod that was told to be heard", func() bool {
+	fleettest.Poll(t, "the pod that was told to be heard", func() bool {
 		return admin.PubSubNumSub(t.Context(), "{podshare:topic}:frames").Val()["{podshare:topic}:frames"] == 1
 	})
 	require.NoError(t, admin.ACLSetUser(t.Context(), "default", ">old").Err())

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/podshare/podshare/internal/fleettest"
 	"github.com/podshare/podshare/internal/redistest"
 	"github.com/podshare/podshare/transport"
 )
@@ -21,11 +22,11 @@ func TestFleetSurvivesAFailover(t *testing.T) {
 	})
 	servers.Master.Freeze()
 	replica := servers.Replica.Client()
-	poll(t, "the replica to become the master", func() bool { return isMaster(t, replica) })
+	fleettest.Poll(t, "the replica to become the master", func() bool { return isMaster(t, replica) })
 	f.await("the pods to complain", (*pod).complained)
 	servers.Master.Thaw()
 	old := servers.Master.Client()
-	poll(t, "the old master to become a replica", func() bool { return !isMaster(t, old) })
+	fleettest.Poll(t, "the old master to become a replica", func() bool { return !isMaster(t, old) })
 	require.ErrorContains(t, old.Set(t.Context(), "key", "value", 0).Err(), "READONLY")
 	f.settle()
 }
