@@ -35,7 +35,6 @@ type Writer struct {
 	ended  chan struct{}      // closed when the writing has ended
 
 	mu      sync.Mutex // guards all below
-	n       int        // steps
 	kept    map[string]string
 	deleted map[string]bool
 	newest  map[string]Shared
