@@ -80,7 +80,7 @@ func nodeOf(n int) string { return fmt.Sprintf("pod%d", n) }
 func (f *fleet) config(n int) (config, transport.P2POptions) {
 	c := config{
 		Node: nodeOf(n), Run: fmt.Sprintf("pod%d-run%d", n, f.runs), Listen: f.address(n),
-		Secret: secretOf(0), WriteEvery: time.Duration(f.size*f.size) * stepEvery,
+		Secret: secretOf(0), WriteEvery: time.Duration(f.size*f.size) * stepEvery, KeepAlive: 10 * time.Second,
 	}
 	for i := range f.size {
 		c.Peers = append(c.Peers, f.address(i))
@@ -175,16 +175,33 @@ func await[M member](t *testing.T, what string, members []M, ok func(m M) bool) 
 	})
 }
 
-// awaitWhole waits until all pods have caught up, hear and are connected to each other, and say that they are well.
+// awaitConnected waits until all pods have caught up, and hear and are connected to each other.
+func (f *fleet) awaitConnected() {
+	f.t.Helper()
+	f.awaitStatus("the pods to be connected", func(s *status) bool {
+		return s.Ready && len(s.Heard) == len(f.members)-1 && len(s.Connected) == len(f.members)-1
+	})
+}
+
+// awaitWhole waits until, on top of that, all of them say at once that they are well. On a machine that has too much to do
+// they may not while they write.
 func (f *fleet) awaitWhole() {
 	f.t.Helper()
-	want := podshare.Synced
-	if len(f.members) == 1 {
-		want = podshare.Alone
-	}
-	f.await("the pods to be whole", func(m member) bool {
-		s := m.status()
-		return s.Ready && s.State == want && len(s.Heard) == len(f.members)-1 && len(s.Connected) == len(f.members)-1
+	f.awaitConnected()
+	f.awaitStatus("the pods to be synced", func(s *status) bool { return s.State == podshare.Synced })
+}
+
+func (f *fleet) awaitStatus(what string, ok func(s *status) bool) {
+	f.t.Helper()
+	var s status // of the one that keeps the test waiting
+	defer func() {
+		if f.t.Failed() {
+			f.t.Logf("%+v", s)
+		}
+	}()
+	f.await(what, func(m member) bool {
+		s = m.status()
+		return ok(&s)
 	})
 }
 
@@ -219,10 +236,10 @@ func (f *fleet) settle() {
 		began = time.Now()
 	}
 	due := f.diaries().Lasting()
-	f.await("what was written to be everywhere", func(m member) bool { return fleettest.Missing(m.contents(), due) == "" })
+	f.awaitAll(due)
 	held := time.Since(began)
-	f.awaitWhole()
-	f.t.Logf("converged %v after the fault, whole %v", held.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+	f.awaitConnected()
+	f.t.Logf("converged %v after the fault, connected %v", held.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 	f.awaitWrites(60)
 
 	for _, m := range f.members {
@@ -245,6 +262,22 @@ func (f *fleet) settle() {
 		p.close()
 	}
 	f.before.CheckGone(f.t)
+}
+
+// awaitAll waits until all pods hold the keys that are due.
+func (f *fleet) awaitAll(due map[string]string) {
+	f.t.Helper()
+	var missing string
+	var by member
+	defer func() {
+		if f.t.Failed() {
+			f.t.Logf("%s is missing: %+v", missing, by.status())
+		}
+	}()
+	f.await("what was written to be everywhere", func(m member) bool {
+		missing, by = fleettest.Missing(m.contents(), due), m
+		return missing == ""
+	})
 }
 
 func (f *fleet) awaitEqual() {

@@ -14,7 +14,7 @@ import (
 // A pod hangs, and its connections stay open. Its peers go on as if it were not there, though more is written than its
 // socket takes: their writes wait for it no more than their readers do.
 func TestFleetSurvivesAFrozenPod(t *testing.T) {
-	f := newFleet(t, 3)
+	f := newFleet(t, 3, impatient)
 	a, b := f.start(0), f.start(1)
 	victim := f.startProcess(2)
 	f.begin()

@@ -12,7 +12,7 @@ import (
 // is a third one, writes take the way by it. When the pod reaches nobody any more, it says that it is cut off.
 func TestFleetSurvivesAOneWayPartition(t *testing.T) {
 	network := startNetwork(t, 4)
-	f, pods := network.fleet(3)
+	f, pods := network.fleet(3, impatient)
 	a, b, c := pods[0], pods[1], pods[2]
 
 	network.cut(0, 1)

@@ -20,7 +20,7 @@ import (
 //	c:    ───────────┴─ holds k, deletes l, says that it is cut off ────────────────────┴── l stays dead
 func TestFleetSurvivesAPartitionLongerThanTheTombstoneTTL(t *testing.T) {
 	network := startNetwork(t, 4)
-	f, pods := network.fleet(3, func(c *config, _ *transport.P2POptions) { c.TombstoneTTL = time.Second })
+	f, pods := network.fleet(3, impatient, func(c *config, _ *transport.P2POptions) { c.TombstoneTTL = time.Second })
 	a, b, c := pods[0], pods[1], pods[2]
 	const keys = 20
 	key := func(pod string, n int) string { return fmt.Sprintf("old/%s/%d", pod, n) }

@@ -19,7 +19,7 @@ import (
 func TestFleetSurvivesASlowLink(t *testing.T) {
 	const queue = 1 << 20
 	far := addressOf(2)
-	f := newFleet(t, 3, func(c *config, o *transport.P2POptions) {
+	f := newFleet(t, 3, impatient, func(c *config, o *transport.P2POptions) {
 		o.SendQueueBytes = queue
 		c.WriteEvery *= 5 // a tenth of the link
 		if c.Listen == far {

@@ -1,0 +1,5 @@
+//go:build linux && race
+
+package p2pfaults
+
+const raceEnabled = true
