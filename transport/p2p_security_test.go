@@ -153,6 +153,54 @@ func TestP2PCertificates(t *testing.T) {
 	})
 }
 
+// A hook that looks at a certificate is not asked about a peer that has none, and a panic of it lets nobody in.
+func TestP2PAuthorizePeerIsAskedAboutCertificates(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	config := func() *tls.Config {
+		return &tls.Config{Certificates: []tls.Certificate{ca.issue().tls(t)}, RootCAs: ca.pool()}
+	}
+	certifiedAndSecret := func(hook func(tls.ConnectionState) error) func(o *transport.P2POptions) {
+		return func(o *transport.P2POptions) { o.TLSConfig, o.AuthorizePeer = config(), hook }
+	}
+	log := new(reports)
+	a := openP2P(t, reportTo(log), certifiedAndSecret(func(s tls.ConnectionState) error {
+		_ = s.PeerCertificates[0]
+		return nil
+	}))
+	conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: ca.pool(), ServerName: "mesh"}}).DialContext(t.Context(), "tcp", a.Addr())
+	require.NoError(t, err)
+	defer conn.Close()
+	eventually(t, func() bool { return log.heard(transport.ErrPeerUnauthenticated, "no certificate") }, "refused")
+
+	listens, _ := refused(t, func(o *transport.P2POptions) {
+		certified(config())(o)
+		o.AuthorizePeer = func(tls.ConnectionState) error { panic("no") }
+	}, certified(config()))
+	require.True(t, listens.heard(transport.ErrPeerUnauthenticated, "panicked"), "%v", listens.all())
+}
+
+// What GetConfigForClient returns is held to the same rules.
+func TestP2PGetConfigForClientIsAsStrict(t *testing.T) {
+	ours, foreign := newAuthority(t, "ours"), newAuthority(t, "foreign")
+	own := []tls.Certificate{ours.issue().tls(t)}
+	lax := &tls.Config{Certificates: own, RootCAs: ours.pool(), GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{Certificates: own, ClientCAs: ours.pool(), ClientAuth: tls.RequestClientCert}, nil
+	}}
+	a := openP2P(t, certified(lax))
+	connected(t, a, openP2P(t, certified(&tls.Config{Certificates: own, RootCAs: ours.pool()}), to(a)))
+	refused(t, certified(lax), certified(&tls.Config{Certificates: []tls.Certificate{foreign.issue().tls(t)}, RootCAs: ours.pool()}))
+	old := &tls.Config{RootCAs: ours.pool(), ServerName: "mesh", MaxVersion: tls.VersionTLS12, Certificates: own}
+	_, err := (&tls.Dialer{Config: old}).DialContext(t.Context(), "tcp", a.Addr())
+	require.ErrorContains(t, err, "protocol version")
+}
+
+func TestP2PSecretIsCopied(t *testing.T) {
+	wiped := []byte(testSecret)
+	a := openP2P(t, func(o *transport.P2POptions) { o.Secret = wiped })
+	clear(wiped)
+	connected(t, a, openP2P(t, to(a)))
+}
+
 func TestP2PWrongOptionsAreRefused(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	certificates := []tls.Certificate{ca.issue().tls(t)}
@@ -168,6 +216,7 @@ func TestP2PWrongOptionsAreRefused(t *testing.T) {
 		`address ""`:                   {Peers: []string{""}},
 		"no certificate":               {TLSConfig: &tls.Config{RootCAs: ca.pool()}},
 		"needs RootCAs":                {TLSConfig: &tls.Config{Certificates: certificates}},
+		"InsecureSkipVerify":           {TLSConfig: &tls.Config{Certificates: certificates, RootCAs: ca.pool(), InsecureSkipVerify: true}},
 		"takes any client certificate": {TLSConfig: &tls.Config{Certificates: certificates, RootCAs: ca.pool(), ClientAuth: tls.RequireAnyClientCert}},
 		"listen":                       {Listen: "not an address", Secret: []byte(testSecret)},
 	} {
