@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/podshare/podshare/internal/fleettest"
 )
 
 // A pod hangs, and its connections stay open. Its peers go on as if it were not there, though more is written than its
@@ -25,7 +27,9 @@ func TestFleetSurvivesAFrozenPod(t *testing.T) {
 	large := newLarge()
 	var times []time.Duration
 	frozen := nodeOf(2)
+	deadline := time.Now().Add(fleettest.Patience)
 	for n := 0; ; n++ {
+		require.True(t, time.Now().Before(deadline), "the frozen pod is not taken for dead")
 		times = append(times, a.sendTo(t, b, fmt.Sprintf("large/%d", n%100), large()))
 		sa, sb := a.status(), b.status()
 		if n >= 200 && !slices.Contains(append(sa.Heard, sb.Heard...), frozen) && !slices.Contains(append(sa.Connected, sb.Connected...), frozen) {
