@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tcpPair returns the two ends of a connection, the first with little room.
+// tcpPair returns the two ends of a connection.
 func tcpPair(t *testing.T) (a, b *net.TCPConn) {
 	t.Helper()
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -20,7 +20,6 @@ func tcpPair(t *testing.T) (a, b *net.TCPConn) {
 	require.NoError(t, err)
 	b, err = l.AcceptTCP()
 	require.NoError(t, err)
-	require.NoError(t, b.SetReadBuffer(4<<10))
 	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
 	return a, b
 }
