@@ -30,9 +30,9 @@ type Writer struct {
 	run   string
 	every time.Duration
 
-	begin  sync.Once
-	cancel context.CancelFunc // set by Start
-	ended  chan struct{}      // closed when the writing has ended
+	begin, end sync.Once
+	finish     chan struct{} // closed by Stop
+	ended      chan struct{} // closed when the writing has ended
 
 	mu      sync.Mutex // guards all below
 	kept    map[string]string
@@ -46,7 +46,7 @@ type Writer struct {
 // writer of the fleet may have had: nodes keep their names when they restart.
 func NewWriter(store *podshare.Store[string], run string, every time.Duration) *Writer {
 	return &Writer{
-		store: store, run: run, every: every, ended: make(chan struct{}),
+		store: store, run: run, every: every, finish: make(chan struct{}), ended: make(chan struct{}),
 		kept: map[string]string{}, deleted: map[string]bool{}, newest: map[string]Shared{},
 	}
 }
@@ -54,15 +54,15 @@ func NewWriter(store *podshare.Store[string], run string, every time.Duration) *
 // Start begins to write. It may be called once, as long as Stop was not.
 func (w *Writer) Start() {
 	w.begin.Do(func() {
-		var ctx context.Context
-		ctx, w.cancel = context.WithCancel(context.Background())
 		go func() {
 			defer close(w.ended)
+			ctx, cancel := context.WithCancel(context.Background()) // one that could end
+			defer cancel()
 			ticker := time.NewTicker(w.every)
 			defer ticker.Stop()
 			for n := 0; ; n++ {
 				select {
-				case <-ctx.Done():
+				case <-w.finish:
 					return
 				case <-ticker.C:
 					w.step(ctx, n)
@@ -75,9 +75,7 @@ func (w *Writer) Start() {
 // Stop ends the writing and waits for its end. It may be called again.
 func (w *Writer) Stop() {
 	w.begin.Do(func() { close(w.ended) })
-	if w.cancel != nil {
-		w.cancel()
-	}
+	w.end.Do(func() { close(w.finish) })
 	<-w.ended
 }
 
@@ -88,7 +86,8 @@ func (w *Writer) Kept() int {
 	return len(w.kept)
 }
 
-// Pending returns how many writes were accepted though they could not be sent.
+// Pending returns how many writes were accepted though their callers were told that they may not be sent: until repair
+// has sent them they are this store's alone.
 func (w *Writer) Pending() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

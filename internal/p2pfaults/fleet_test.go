@@ -3,6 +3,7 @@
 package p2pfaults
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -149,12 +150,18 @@ func (f *fleet) lose(m member, last fleettest.Diary) {
 	maps.DeleteFunc(f.members, func(_ string, x member) bool { return x == m })
 }
 
-// retire ends a member as a deployment does.
-func (f *fleet) retire(m member) {
-	m.stop()
-	last := m.diary()
-	m.close()
-	f.lose(m, last)
+// retire ends a pod as a deployment does. What it was told that it could not send it must not take with it.
+func (f *fleet) retire(p *pod) {
+	f.t.Helper()
+	p.stop()
+	if p.writer.Pending() > 0 {
+		ctx, cancel := context.WithTimeout(f.t.Context(), fleettest.Patience)
+		defer cancel()
+		require.NoError(f.t, p.store.Await(ctx, 1))
+	}
+	last := p.diary()
+	p.close()
+	f.lose(p, last)
 }
 
 // await polls until ok for all pods.
