@@ -241,3 +241,17 @@ func TestP2PFullQueueLosesOnlyWhatIsForIt(t *testing.T) {
 		return received > 10 && log.heard(transport.ErrQueueFull, "topic")
 	}, "one hears, the other's queue is full")
 }
+
+func TestP2POverIPv6(t *testing.T) {
+	probe, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("this machine has no IPv6: %v", err)
+	}
+	require.NoError(t, probe.Close())
+	six := func(o *transport.P2POptions) { o.Listen = "[::1]:0" }
+	a := openP2P(t, six)
+	b := openP2P(t, six, to(a))
+	connected(t, a, b)
+	exchange(t, a, b)
+	require.NotNil(t, link(a, b), "it advertises %s: %+v", b.Addr(), a.Stats().Peers)
+}
