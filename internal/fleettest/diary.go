@@ -62,8 +62,16 @@ func Missing(c Contents, due map[string]string) string {
 	return ""
 }
 
-// Check returns an error unless what the writer wrote and deleted has come to c.
+// Check returns an error unless what the writer wrote and deleted has come to c, which remembers deletes.
 func (d *Diary) Check(c Contents) error {
+	if err := d.checkOwn(c); err != nil {
+		return err
+	}
+	return Diaries{*d}.checkAllShared(c)
+}
+
+// checkOwn is Check for the keys of the writer's own.
+func (d *Diary) checkOwn(c Contents) error {
 	if len(d.Faults) > 0 {
 		return fmt.Errorf("a write failed: %s", d.Faults[0])
 	}
@@ -77,14 +85,14 @@ func (d *Diary) Check(c Contents) error {
 			return fmt.Errorf("%s holds a deleted key, %s: %q", c.Node, key, got)
 		}
 	}
-	return Diaries{*d}.checkAllShared(c)
+	return nil
 }
 
 // Check returns an error unless c holds all that was accepted, and nothing that was deleted or never written.
 func (ds Diaries) Check(c Contents) error {
 	known := map[string]bool{}
 	for _, d := range ds {
-		if err := d.Check(c); err != nil {
+		if err := d.checkOwn(c); err != nil {
 			return err
 		}
 		for key := range d.Kept {
