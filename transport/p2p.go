@@ -29,6 +29,8 @@ type P2PTransport struct {
 	id       p2pID
 	listener net.Listener // nil: nobody can connect
 
+	handshakes chan struct{} // a token for each that is being made by a dial
+
 	changed chan struct{}    // one token: peers have come or gone
 	told    map[p2pID]p2pWho // see tell
 
@@ -83,6 +85,7 @@ func NewP2PTransport(opts P2POptions) (*P2PTransport, error) {
 		peers:         map[p2pID]*p2pPeer{},
 		dials:         map[string]*p2pDial{},
 		subscriptions: map[string]*p2pSubscription{},
+		handshakes:    make(chan struct{}, p2pHandshakesMost),
 		changed:       make(chan struct{}, 1),
 		told:          map[p2pID]p2pWho{},
 	}
@@ -132,10 +135,10 @@ func (t *P2PTransport) greeting() p2pGreeting {
 }
 
 // Publish sends msg to the peers that subscribe to topic. That there are none is no error. It never waits for the network:
-// what a peer does not take in time is dropped and counted. It returns [ErrClosed], [ErrEmptyTopic], [ErrFrameTooLarge]
-// or the error of a ctx that has ended.
-func (t *P2PTransport) Publish(ctx context.Context, topic string, msg []byte) error {
-	if err := t.check(ctx, topic); err != nil {
+// what a peer does not take in time is dropped and counted. So it does not look at ctx: a frame of a writer that
+// gives up just now is sent, since nothing else would keep it. It returns [ErrClosed], [ErrEmptyTopic] or [ErrFrameTooLarge].
+func (t *P2PTransport) Publish(_ context.Context, topic string, msg []byte) error {
+	if err := t.usable(topic); err != nil {
 		return err
 	}
 	if len(msg) > t.options.MaxFrameBytes {
@@ -208,15 +211,22 @@ func (t *P2PTransport) closeOnce() error {
 	return nil
 }
 
-// check is what all methods refuse: closed, before anything else.
+// check is what methods refuse: closed, before anything else.
 func (t *P2PTransport) check(ctx context.Context, topic string) error {
+	if err := t.usable(topic); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func (t *P2PTransport) usable(topic string) error {
 	switch {
 	case t.isClosed():
 		return ErrClosed
 	case topic == "":
 		return ErrEmptyTopic
 	default:
-		return ctx.Err()
+		return nil
 	}
 }
 

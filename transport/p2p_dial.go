@@ -11,7 +11,13 @@ import (
 	"time"
 )
 
-const p2pBackoffFirst = 50 * time.Millisecond
+const (
+	p2pBackoffFirst = 50 * time.Millisecond
+
+	// p2pHandshakesMost is how many of its handshakes a transport makes at a time. When a fleet starts, all at once would take
+	// more processor time than each has: all would fail, and be made again.
+	p2pHandshakesMost = 16
+)
 
 // errP2PSelf says that a transport has dialled itself.
 var errP2PSelf = errors.New("this is the transport itself")
@@ -160,5 +166,12 @@ func (d *p2pDial) connect(ctx context.Context) (*p2pConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	select { // after the connect: an address where packets are dropped holds up no other
+	case d.t.handshakes <- struct{}{}:
+	case <-ctx.Done():
+		_ = nc.Close()
+		return nil, ctx.Err()
+	}
+	defer func() { <-d.t.handshakes }()
 	return d.t.open(ctx, nc.(*net.TCPConn), d.addr)
 }

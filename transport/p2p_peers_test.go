@@ -255,3 +255,17 @@ func TestP2POverIPv6(t *testing.T) {
 	exchange(t, a, b)
 	require.NotNil(t, link(a, b), "it advertises %s: %+v", b.Addr(), a.Stats().Peers)
 }
+
+// A frame that was given to Publish is sent: nobody but the pod itself has it.
+func TestP2PPublishesForWritersThatGiveUp(t *testing.T) {
+	a := openP2P(t)
+	b := openP2P(t, to(a))
+	frames, err := b.Subscribe(t.Context(), "topic")
+	require.NoError(t, err)
+	ctx, giveUp := context.WithCancel(t.Context())
+	giveUp()
+	eventually(t, func() bool {
+		require.NoError(t, a.Publish(ctx, "topic", []byte("frame")))
+		return len(frames) > 0
+	}, "it comes")
+}

@@ -189,7 +189,7 @@ func TestP2PGetConfigForClientIsAsStrict(t *testing.T) {
 	a := openP2P(t, certified(lax))
 	connected(t, a, openP2P(t, certified(&tls.Config{Certificates: own, RootCAs: ours.pool()}), to(a)))
 	refused(t, certified(lax), certified(&tls.Config{Certificates: []tls.Certificate{foreign.issue().tls(t)}, RootCAs: ours.pool()}))
-	old := &tls.Config{RootCAs: ours.pool(), ServerName: "mesh", MaxVersion: tls.VersionTLS12, Certificates: own}
+	old := &tls.Config{RootCAs: ours.pool(), ServerName: "mesh", MaxVersion: tls.VersionTLS12, Certificates: own} //nolint:gosec // to be refused
 	_, err := (&tls.Dialer{Config: old}).DialContext(t.Context(), "tcp", a.Addr())
 	require.ErrorContains(t, err, "protocol version")
 }
@@ -216,7 +216,7 @@ func TestP2PWrongOptionsAreRefused(t *testing.T) {
 		`address ""`:                   {Peers: []string{""}},
 		"no certificate":               {TLSConfig: &tls.Config{RootCAs: ca.pool()}},
 		"needs RootCAs":                {TLSConfig: &tls.Config{Certificates: certificates}},
-		"InsecureSkipVerify":           {TLSConfig: &tls.Config{Certificates: certificates, RootCAs: ca.pool(), InsecureSkipVerify: true}},
+		"InsecureSkipVerify":           {TLSConfig: &tls.Config{Certificates: certificates, RootCAs: ca.pool(), InsecureSkipVerify: true}}, //nolint:gosec // to be refused
 		"takes any client certificate": {TLSConfig: &tls.Config{Certificates: certificates, RootCAs: ca.pool(), ClientAuth: tls.RequireAnyClientCert}},
 		"listen":                       {Listen: "not an address", Secret: []byte(testSecret)},
 	} {

@@ -17,7 +17,7 @@ type p2pSubscription struct {
 
 // Subscribe returns the frames that peers publish on a topic of up to 8 KiB. While the channel of an earlier subscription is
 // open, it fails with [ErrTopicInUse]. Frames that the channel has no room for are dropped, counted ([P2PTransport.Stats])
-// and reported. A transport has up to 16,384 subscriptions at a time, whose topics have up to 4 MiB together. Other errors are those of [P2PTransport.Publish].
+// and reported. A transport has up to 16,384 subscriptions at a time, whose topics have up to 4 MiB together. It also returns [ErrClosed], [ErrEmptyTopic] or the error of a ctx that has ended.
 func (t *P2PTransport) Subscribe(ctx context.Context, topic string) (<-chan []byte, error) {
 	if err := t.check(ctx, topic); err != nil {
 		return nil, err
