@@ -29,6 +29,11 @@ func (e *AwaitError) Unwrap() error { return e.Err }
 // It costs one frame to everybody and one from each pod, or a few if some are lost, however many callers wait. Errors
 // are ErrClosed and an [*AwaitError] that names those who hold everything and wraps the error of ctx.
 func (s *Store[T]) Await(ctx context.Context, n int) error {
+	return s.await(ctx, n, func() bool { return true })
+}
+
+// await is Await as long as it is worth it, which is asked under the lock.
+func (s *Store[T]) await(ctx context.Context, n int, worth func() bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	head := s.core.origins.at(self).seen.head
@@ -37,7 +42,7 @@ func (s *Store[T]) Await(ctx context.Context, n int) error {
 		switch {
 		case s.closing:
 			return ErrClosed
-		case len(nodes) >= n:
+		case len(nodes) >= n || !worth():
 			return nil
 		case ctx.Err() != nil:
 			return &AwaitError{Want: n, Nodes: nodes, Err: ctx.Err()}

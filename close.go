@@ -16,14 +16,22 @@ func (s *Store[T]) Close() error {
 	return s.CloseWithContext(ctx)
 }
 
+// handOverTimeout is how long Close waits for another pod of a mesh to hold what was written here. Within it a pod that
+// is dead falls silent, so that nobody is waited for in vain.
+const handOverTimeout = 3 * time.Second
+
 // CloseWithContext sends what is pending, says goodbye to the other pods, adds what is missing to the stored
 // snapshot, closes the watchers and ends every goroutine of the store. From then on whatever returns an
 // error returns [ErrClosed], and reads serve the last state. ctx bounds the waiting for the transport: when
 // it ends, what could not be sent or stored is left to the other pods, and its error is returned.
 //
+// In a mesh (see [Mesh]), where nothing is stored, it first waits until one of the other pods that are heard holds every write
+// that was made here before, for up to 3 seconds: a full queue may have lost some.
+//
 // Later and concurrent calls wait for the first and return what it returned. From inside a callback of the
 // store Close returns when all but that callback has ended.
 func (s *Store[T]) CloseWithContext(ctx context.Context) error {
+	s.handOver(ctx)
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -61,4 +69,16 @@ func (s *Store[T]) CloseWithContext(ctx context.Context) error {
 	s.mu.Unlock()
 	s.callbacks.wait()
 	return err
+}
+
+// handOver waits until what was written here is held elsewhere, if it is nowhere else.
+func (s *Store[T]) handOver(ctx context.Context) {
+	if !s.snapshots.mesh {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
+	defer cancel()
+	_ = s.await(ctx, 1, func() bool { // else it is left to those who have seen some of it
+		return !s.core.deaf && len(s.core.peers.list) > 0 && s.core.origins.at(self).seen.head > 0
+	})
 }

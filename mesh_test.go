@@ -85,3 +85,40 @@ func TestPanicOfAMeshIsAnError(t *testing.T) {
 	_, err := podshare.New[string](t.Context(), topic, meshed{newMemory(t), func(string) bool { panic("no") }})
 	require.ErrorIs(t, err, podshare.ErrPanic)
 }
+
+// A pod of a mesh that closes right after a write, of which the frame was lost, gives it to another one first: nobody else has
+// it.
+func TestPodOfAMeshClosesWhenAnotherHoldsItsWrites(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a := open(t, meshed{net.Pod("a"), always(false)}, "a")
+		b := open(t, meshed{net.Pod("b"), always(false)}, "b")
+		pass(2*time.Second + 100*time.Millisecond)
+		net.Cut("a")
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		net.Heal()
+		start := time.Now()
+		require.NoError(t, a.Close())
+		require.Less(t, time.Since(start), time.Second)
+		pass(time.Second)
+		requireHolds(t, b, "k", "v")
+		require.NoError(t, b.Close(), "there is nobody left to wait for")
+		require.Less(t, time.Since(start), 3*time.Second)
+	})
+}
+
+// Close does not wait for who is not there any more, nor for long for who does not answer.
+func TestCloseOfAMeshEndsThoughNobodyAnswers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork(t, 1)
+		a := open(t, meshed{net.Pod("a"), always(false)}, "a")
+		_ = open(t, meshed{net.Pod("b"), always(false)}, "b")
+		pass(5 * time.Second)
+		net.Cut("a")
+		require.NoError(t, a.Set(t.Context(), "k", "v"))
+		start := time.Now()
+		require.NoError(t, a.Close())
+		require.LessOrEqual(t, time.Since(start), 3*time.Second)
+		require.NoError(t, a.Close(), "the second time")
+	})
+}

@@ -29,6 +29,7 @@ const lookEvery = time.Minute
 type snapshotter[T any] struct {
 	places []*snapshotPlace  // at least one
 	table  *tableSnapshot[T] // the last place, if it is a table
+	mesh   bool              // the last place is none: what is here is nowhere but at other pods
 	soon   chan struct{}     // one token: own writes are not stored yet
 	later  chan struct{}     // one token: other writes may not be stored yet
 }
@@ -80,7 +81,7 @@ func (s *Store[T]) initSnapshots(t Transport) {
 		return
 	}
 	whole := &wholeSnapshot[T]{kept: t, host: s, seed: maphash.MakeSeed()}
-	if _, ok := capability[Mesh](t); ok {
+	if _, p.mesh = capability[Mesh](t); p.mesh {
 		p.add(&loadedSnapshot[T]{whole})
 	} else {
 		p.add(whole)
